@@ -1,0 +1,145 @@
+"""Everything edgekit raises on purpose, and the exit code each kind ends the command line with.
+
+    EdgekitError
+    ├── UsageError            2  the request itself is wrong
+    │   ├── UnknownNameError     a name that is not on the list, with the nearest that is
+    │   └── MissingExtraError    the request needs packages that are not installed
+    ├── BadInputError         3  a file or folder handed in, or the place to write to, is not usable
+    │   ├── CheckpointError
+    │   ├── ArtifactError
+    │   ├── RecipeError
+    │   ├── ModelSourceError     a user's file or factory that does not give a model
+    │   └── OutputError
+    ├── CannotExportError     4  the model cannot be rewritten or lowered
+    │   ├── CaptureError         torch.export stops
+    │   ├── RewriteError         a rewrite changed what the program computes
+    │   └── LoweringError        a vendor's converter stops
+    ├── ParityError           5  the artifact does not compute what the model computes
+    ├── BudgetError           6
+    └── DeviceError           7
+
+Anything else that escapes is a defect of edgekit and ends with 1.
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class EdgekitError(Exception):
+    """An expected failure, told in up to five short parts.
+
+    ``summary`` is one line; ``what`` was there, ``where`` (file, line, module, key), ``why`` that does
+    not work, and ``hint``: what to do next. The command line prints those that are set.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, summary: str, *, what: str | None = None, where: str | None = None, why: str | None = None, hint: str | None = None) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.what = what
+        self.where = where
+        self.why = why
+        self.hint = hint
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """The labelled parts that are set, in reading order."""
+        rows = (("what", self.what), ("where", self.where), ("why", self.why), ("try", self.hint))
+        return tuple((label, text) for label, text in rows if text)
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *(f"  {label:<7} {text}" for label, text in self.parts)])
+
+
+class UsageError(EdgekitError):
+    """The request contradicts itself or asks for what is not offered."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that is not on the list."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        super().__init__(
+            f"unknown {kind} {name!r}",
+            what=f"{kind}s: {', '.join(known)}",
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+
+
+class MissingExtraError(UsageError):
+    """Packages of an optional extra are not installed."""
+
+    def __init__(self, purpose: str, extra: str, missing: Iterable[str]) -> None:
+        super().__init__(
+            f"{purpose} needs packages that are not installed",
+            what=f"missing: {', '.join(sorted(missing))}",
+            hint=f"pip install 'edgekit[{extra}]'",
+        )
+
+
+class BadInputError(EdgekitError):
+    """Something handed in cannot be used."""
+
+    exit_code = 3
+
+
+class CheckpointError(BadInputError):
+    """A weights file is truncated, foreign, unsafe, or of another model."""
+
+
+class ArtifactError(BadInputError):
+    """An artifact is missing, truncated, foreign, or not what its manifest says."""
+
+
+class RecipeError(BadInputError):
+    """A recipe file cannot be read or asks for something unknown."""
+
+
+class ModelSourceError(BadInputError):
+    """A user's file or factory does not give a model."""
+
+
+class OutputError(BadInputError):
+    """The output folder cannot be written, or holds what would be overwritten."""
+
+
+class CannotExportError(EdgekitError):
+    """The model cannot be brought into the form the target needs."""
+
+    exit_code = 4
+
+
+class CaptureError(CannotExportError):
+    """``torch.export`` cannot capture the model."""
+
+
+class RewriteError(CannotExportError):
+    """A rewrite's result differs from what it replaced, beyond its tolerance."""
+
+
+class LoweringError(CannotExportError):
+    """A vendor's converter failed."""
+
+
+class ParityError(EdgekitError):
+    """The artifact ran and does not match the eager model."""
+
+    exit_code = 5
+
+
+class BudgetError(EdgekitError):
+    """A committed budget is exceeded."""
+
+    exit_code = 6
+
+
+class DeviceError(EdgekitError):
+    """A phone, or the connection to it, failed."""
+
+    exit_code = 7

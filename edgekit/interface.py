@@ -1,0 +1,45 @@
+"""What goes in and comes out of a model's methods: names, shapes, dtypes, layouts, preprocessing."""
+
+from typing import Literal
+
+from attrs import frozen
+
+Layout = Literal["NCHW", "NHWC", "NC", "other"]
+
+
+@frozen(kw_only=True)
+class TensorSpec:
+    """One input or output.
+
+    ``layout`` names the axes: N batch, C channels or classes, H rows, W columns.
+    ``dtype`` is NumPy's name (``float32``), or ``image`` for a Core ML picture input of 8-bit RGB pixels.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    layout: Layout = "other"
+
+
+@frozen(kw_only=True)
+class MethodSpec:
+    """A callable entry of an artifact: a LiteRT signature, a Core ML function, an ExecuTorch method."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@frozen(kw_only=True)
+class Preprocessing:
+    """How a photograph becomes the model's input, in this order.
+
+    Shorter side to ``int(resolution / crop_ratio)`` pixels, centre crop of ``resolution``, RGB values
+    divided by 255, minus ``mean``, divided by ``std``.
+    """
+
+    resolution: int
+    crop_ratio: float = 0.875
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)

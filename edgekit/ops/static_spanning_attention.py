@@ -1,0 +1,78 @@
+"""Spanning-window attention for one map size, in a form that a static graph can hold.
+
+Computes what :class:`~edgekit.ops.spanning_attention.SpanningAttention` does for one image of a known size. The
+rewrites build it and then turn its switches; each switch keeps the result.
+"""
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgekit.ops.spanning_attention import Partition
+from edgekit.ops.window_forms import Grid, WindowForm, merge, partition
+
+
+@frozen(kw_only=True)
+class AttentionPlan:
+    """The switches.
+
+    :param form: spelling of the partition.
+    :param coincident: one window covers the map, so both partitions are the same: attend once, count twice.
+    :param batched: attend over both partitions in one batched product instead of one after the other.
+    :param scale: factor on ``q k^T``; ``None`` once it is part of q's weights.
+    """
+
+    form: WindowForm
+    coincident: bool = False
+    batched: bool = False
+    scale: float | None = None
+
+
+class StaticSpanningAttention(nn.Module):
+    """Neighbour and distant window attention on a ``(1, channels, H, W)`` map of fixed size."""
+
+    def __init__(self, q: nn.Conv2d, k: nn.Conv2d, v: nn.Conv2d, *, heads: int, window: int, size: tuple[int, int], plan: AttentionPlan) -> None:
+        super().__init__()
+        self.q, self.k, self.v = q, k, v
+        self.heads = heads
+        self.size = size
+        height, width = size
+        self.padding = (0, -width % window, 0, -height % window)
+        self.grid = Grid(height + self.padding[3], width + self.padding[1], window)
+        self.plan = plan
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(1, channels, H, W)`` to ``(1, value_channels, H, W)``."""
+        padded = any(self.padding)
+        if padded:
+            x = F.pad(x, self.padding)
+        q, k, v = self.q(x), self.k(x), F.gelu(self.v(x))
+        if self.plan.coincident:
+            out = self._merge(self._attend(*(self._partition(t, "neighbour") for t in (q, k, v)), factor=2.0), "neighbour")
+        elif self.plan.batched:
+            both = (torch.cat([self._partition(t, "neighbour"), self._partition(t, "distant")]) for t in (q, k, v))
+            near, far = self._attend(*both).chunk(2)
+            out = self._merge(near, "neighbour") + self._merge(far, "distant")
+        else:
+            near = self._merge(self._attend(*(self._partition(t, "neighbour") for t in (q, k, v))), "neighbour")
+            far = self._merge(self._attend(*(self._partition(t, "distant") for t in (q, k, v))), "distant")
+            out = near + far
+        return out[:, :, : self.size[0], : self.size[1]] if padded else out
+
+    def _partition(self, x: Tensor, kind: Partition) -> Tensor:
+        return partition(x, self.grid, self.heads, kind, self.plan.form)
+
+    def _merge(self, x: Tensor, kind: Partition) -> Tensor:
+        return merge(x, self.grid, self.heads, kind, self.plan.form)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, *, factor: float | None = None) -> Tensor:
+        """Attend inside each window; ``bmm`` because ``@`` on rank 4 makes ExecuTorch copy its operands (``expand``)."""
+        last = self.plan.form.layout == "channels_last"
+        scores = torch.bmm(q, k.transpose(1, 2)) if last else torch.bmm(q.transpose(1, 2), k)
+        if self.plan.scale is not None:
+            scores = scores * self.plan.scale
+        weights = scores.softmax(dim=-1)
+        if factor is not None:
+            weights = weights * factor  # the smallest tensor of the block: tokens x tokens
+        return torch.bmm(weights, v) if last else torch.bmm(v, weights.transpose(1, 2))

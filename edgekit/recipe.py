@@ -1,0 +1,137 @@
+"""The whole request for one artifact: frozen, closed, loaded strictly from TOML.
+
+    model = "emov2-5m"
+    target = "coreml"
+    precision = "fp16"
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+from attrs import field, frozen
+
+from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, TARGETS, TargetFacts, target_facts
+from edgekit.errors import RecipeError, UnknownNameError, UsageError
+
+
+@frozen(kw_only=True)
+class Recipe:
+    """One model for one target at one precision. Fields left ``None`` take the target's default.
+
+    :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
+    :param target: ``coreml``, ``tflite``, ``executorch`` or ``onnx``.
+    :param precision: numeric format of weights and activations inside the artifact.
+    :param resolution: input height and width in pixels; the model's default when ``None``.
+    :param num_classes: width of the logits; the model's default when ``None``.
+    :param weights: a checkpoint; without one the model is untrained.
+    :param input: ``image`` takes 8-bit RGB pixels and normalises inside the graph (Core ML), ``tensor`` normalised floats.
+    :param backend: ExecuTorch delegate.
+    :param deployment_target: oldest system a Core ML package has to run on.
+    :param atol: limit for the largest absolute error against eager, instead of the target's table row.
+    :raises UnknownNameError: a name that is not on its list.
+    :raises UsageError: an option the target does not have.
+    """
+
+    model: str
+    target: str
+    precision: str = field(default=None)
+    resolution: int | None = None
+    num_classes: int | None = None
+    weights: Path | None = field(default=None, converter=attrs.converters.optional(Path))
+    input: str = field(default=None)
+    backend: str | None = None
+    deployment_target: str | None = None
+    atol: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        facts = target_facts(self.target)
+        defaults = {
+            "target": facts.name,  # resolves the alias litert
+            "precision": self.precision or facts.precisions[0],
+            "input": self.input or facts.inputs[0],
+            "backend": self.backend or (BACKENDS[0] if facts.name == "executorch" else None),
+            "deployment_target": self.deployment_target or (DEPLOYMENT_TARGETS[0] if facts.name == "coreml" else None),
+        }
+        for name, value in defaults.items():
+            object.__setattr__(self, name, value)
+        self._check(facts)
+
+    def _check(self, facts: TargetFacts) -> None:
+        every_precision = {p for t in TARGETS for p in t.precisions}
+        if self.precision not in every_precision:
+            raise UnknownNameError("precision", self.precision, every_precision)
+        if self.precision not in facts.precisions:
+            raise UsageError(f"{facts.name} cannot be written at precision {self.precision}", what=f"{facts.name} takes {', '.join(facts.precisions)}")
+        if self.input not in ("image", "tensor"):
+            raise UnknownNameError("input", self.input, ("image", "tensor"))
+        if self.input not in facts.inputs:
+            raise UsageError(
+                f"{facts.name} has no {self.input} input",
+                why="only Core ML has a picture type; the other formats carry plain tensors",
+                hint="leave out --input, or use --input tensor",
+            )
+        if self.backend is not None:
+            if facts.name != "executorch":
+                raise UsageError(f"--backend {self.backend} is ExecuTorch's; {facts.name} has none", hint="leave out --backend, or use --target executorch")
+            if self.backend not in BACKENDS:
+                raise UnknownNameError("backend", self.backend, BACKENDS)
+        if self.deployment_target is not None:
+            if facts.name != "coreml":
+                raise UsageError(f"a deployment target is Core ML's; {facts.name} has none")
+            if self.deployment_target not in DEPLOYMENT_TARGETS:
+                raise UnknownNameError("deployment target", self.deployment_target, DEPLOYMENT_TARGETS)
+        if self.num_classes is not None and self.num_classes < 1:
+            raise UsageError(f"num_classes is {self.num_classes}; a classifier has at least 1")
+        if self.atol is not None and not self.atol >= 0:
+            raise UsageError(f"atol is {self.atol}; a limit is zero or more")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a recipe file; ``weights`` is relative to the file's folder and may not leave it.
+
+        :raises RecipeError: not readable, not TOML, an unknown or missing key, a value of the wrong type.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RecipeError(f"cannot read recipe {path}", why=str(error)) from error
+        return cls.from_table(table, source=path)
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any], *, source: Path) -> Self:
+        """Build a recipe from a parsed TOML table; ``source`` is named in errors."""
+        types: dict[str, type | tuple[type, ...]] = {
+            f.name: {"resolution": int, "num_classes": int, "atol": (int, float)}.get(f.name, str) for f in attrs.fields(cls)
+        }
+        for key, value in table.items():
+            if key not in types:
+                near = difflib.get_close_matches(key, types, n=1)
+                raise RecipeError(f"unknown key {key!r}", where=str(source), hint=f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(types)}")
+            if not isinstance(value, types[key]) or isinstance(value, bool):
+                raise RecipeError(f"{key} = {value!r} is not of the right type", where=str(source))
+        for key in ("model", "target"):
+            if key not in table:
+                raise RecipeError(f"no {key!r} in the recipe", where=str(source))
+        values = dict(table)
+        if "weights" in values:
+            folder = source.parent.resolve()
+            weights = (folder / values["weights"]).resolve()
+            if not weights.is_relative_to(folder):
+                raise RecipeError(f"weights = {values['weights']!r} leaves the recipe's folder", where=str(source), hint="pass it with --weights instead")
+            values["weights"] = weights
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain JSON values, for the manifest. Weights appear by file name; their hash is beside."""
+        values = attrs.asdict(self)
+        values["weights"] = self.weights.name if self.weights else None
+        return values
+
+    def digest(self) -> str:
+        """The sha256 of the canonical JSON form."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()

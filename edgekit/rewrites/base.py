@@ -1,0 +1,83 @@
+"""What a rewrite is, of either kind, and what it reports.
+
+A module rewrite replaces an ``nn.Module`` before capture; a graph rewrite changes an ``ExportedProgram``.
+Both work in three steps that share nothing but their arguments:
+
+    match    is this a place for me?
+    check    can it be done here, for this target?   -> a plan, or a Refusal with the reason in words
+    replace  carry the plan out
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from attrs import frozen
+from torch import Tensor, fx, nn
+
+from edgekit.capabilities import TargetFacts
+from edgekit.rewrites.graph import ProgramEditor
+
+
+@frozen(kw_only=True)
+class Skip:
+    """A place that matched and was left alone; ``reason`` is a sentence for people."""
+
+    site: str
+    reason: str
+
+
+@frozen
+class Refusal:
+    """Why a rewrite leaves a matching place alone; a sentence for people."""
+
+    reason: str
+
+
+@frozen(kw_only=True)
+class RewriteReport:
+    """What one rewrite did to one program.
+
+    ``max_error`` is the largest difference before/after over its sites, each relative to the largest value
+    at that site; ``None`` where later rewrites swallowed every one of them, so that they prove them.
+    """
+
+    name: str
+    sites: tuple[str, ...] = ()
+    skips: tuple[Skip, ...] = ()
+    max_error: float | None = None
+
+
+class ModuleRewrite(Protocol):
+    """Replaces one module by an equivalent one. ``x`` is the example input seen at the site, ``(B, C, H, W)``."""
+
+    name: str
+
+    def match(self, module: nn.Module) -> bool:
+        """Whether the module is of the kind this rewrite replaces."""
+        ...
+
+    def check(self, module: Any, x: Tensor, target: TargetFacts) -> Any:
+        """Return what ``replace`` needs to know, or a :class:`Refusal`."""
+        ...
+
+    def replace(self, module: Any, plan: Any) -> nn.Module:
+        """Return the replacement; the original is left as it is."""
+        ...
+
+
+class GraphRewrite(Protocol):
+    """Replaces the value of one node of a program by an equal one computed otherwise."""
+
+    name: str
+
+    def match(self, node: fx.Node, editor: ProgramEditor) -> bool:
+        """Whether a pattern of this rewrite ends at ``node``."""
+        ...
+
+    def check(self, node: fx.Node, editor: ProgramEditor, target: TargetFacts) -> Any:
+        """Return what ``replace`` needs to know, or a :class:`Refusal`."""
+        ...
+
+    def replace(self, node: fx.Node, plan: Any, editor: ProgramEditor) -> Iterable[tuple[fx.Node, fx.Node]]:
+        """Add the new nodes and return the ``(old, new)`` pairs whose values are equal; the caller rewires the users."""
+        ...

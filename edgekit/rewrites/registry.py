@@ -1,0 +1,37 @@
+"""All rewrites, in the order they run. A target gets those its row in ``capabilities`` names."""
+
+from edgekit.rewrites.attention_switches import BatchWindowPartitions, FoldAttentionScale, MergeCoincidentWindows
+from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
+from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
+from edgekit.rewrites.fold_batch_norm_forward import FoldBatchNormForward
+from edgekit.rewrites.fold_channel_scale import FoldChannelScale
+from edgekit.rewrites.fold_layer_norm_affine import FoldLayerNormAffine
+from edgekit.rewrites.layer_norm_as_convs import LayerNormAsConvs
+from edgekit.rewrites.merge_projections import MergeProjections
+from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
+from edgekit.rewrites.static_windows import StaticWindows
+
+MODULE_REWRITES: tuple[ModuleRewrite, ...] = (
+    # The static form first; the switches below turn on it.
+    StaticWindows("channels_last", 5),
+    StaticWindows("channels_last", 4),
+    StaticWindows("channels_first", 5),
+    StaticWindows("channels_first", 4),
+    FoldAttentionScale(),
+    # Coincident windows before batching: a single partition has nothing to batch.
+    MergeCoincidentWindows(),
+    BatchWindowPartitions(),
+)
+
+GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
+    # Backwards first: a normalisation with a convolution on both sides costs nothing in the one before it.
+    FoldBatchNorm(),
+    FoldBatchNormForward(),
+    FoldChannelScale(),
+    FoldLayerNormAffine(),
+    # Convolutions become neighbours once the normalisation between them is gone.
+    MergeProjections(),
+    # Last, on norms whose scale and shift are gone.
+    PostScaleLayerNorm(),
+    LayerNormAsConvs(),
+)

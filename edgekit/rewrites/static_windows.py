@@ -1,0 +1,74 @@
+"""Spanning attention -> a static form of bounded rank, its q and k as weights of their own.
+
+    before   q, k = chunk(conv_qk(pad(x)));  rank-6 partition, attention, rank-6 merge, twice
+    after    q = conv_q(x)   k = conv_k(x);  the same with rank <= 5 or <= 4, padding only where the map needs it
+
+Exact for maps of the size seen, one image at a time. The source of the partition: EMOv2, section 3.3.
+"""
+
+from typing import Literal
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from edgekit.capabilities import TargetFacts
+from edgekit.ops.spanning_attention import SpanningAttention
+from edgekit.ops.static_spanning_attention import AttentionPlan, StaticSpanningAttention
+from edgekit.ops.window_forms import Layout, WindowForm
+from edgekit.rewrites.base import Refusal
+
+
+@frozen
+class _Plan:
+    size: tuple[int, int]
+
+
+@frozen
+class StaticWindows:
+    """Give spanning attention a static window partition in one of its spellings."""
+
+    layout: Layout
+    max_rank: Literal[5, 4]
+
+    @property
+    def name(self) -> str:
+        """``static_windows_rank5_channels_last`` and the like."""
+        return f"static_windows_rank{self.max_rank}_{self.layout}"
+
+    def match(self, module: nn.Module) -> bool:
+        """Spanning attention in its natural form."""
+        return isinstance(module, SpanningAttention)
+
+    def check(self, module: SpanningAttention, x: Tensor, target: TargetFacts) -> _Plan | Refusal:
+        """Refuse batches, and targets that hold less than the form's rank."""
+        del module
+        limit = target.limit("max_rank")
+        if limit is not None and self.max_rank > limit:
+            return Refusal(f"{target.name} holds tensors of rank {limit} at most, and this form has rank {self.max_rank}")
+        if x.shape[0] != 1:
+            return Refusal(f"the static partition spends the batch axis; it takes one image, not {x.shape[0]}")
+        return _Plan((x.shape[2], x.shape[3]))
+
+    def replace(self, module: SpanningAttention, plan: _Plan) -> nn.Module:
+        """Build the static module with the same weights."""
+        q, k = (
+            pointwise_conv(weight, bias)
+            for weight, bias in zip(module.qk.conv.weight.chunk(2), _bias(module.qk.conv).chunk(2), strict=True)
+        )
+        v = pointwise_conv(module.v.conv.weight, _bias(module.v.conv))
+        scale = AttentionPlan(form=WindowForm(self.layout, self.max_rank), scale=module.head_dim**-0.5)
+        return StaticSpanningAttention(q, k, v, heads=module.heads, window=module.window, size=plan.size, plan=scale)
+
+
+def pointwise_conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """Return a 1x1 convolution with copies of these weights, ``(out, in, 1, 1)`` and ``(out,)``."""
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
+    with torch.no_grad():
+        conv.weight.copy_(weight)
+        conv.bias = nn.Parameter(bias.detach().clone())
+    return conv
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    return torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
