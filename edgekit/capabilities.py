@@ -60,6 +60,19 @@ class TargetFacts:
         return any(form.rewrite == rewrite for form in self.forms)
 
 
+_FOLDS = tuple(
+    Form(rewrite=name, measured="PENDING")
+    for name in (
+        "fold_attention_scale",
+        "merge_coincident_windows",
+        "fold_batch_norm",
+        "fold_batch_norm_forward",
+        "fold_channel_scale",
+        "fold_layer_norm_affine",
+        "merge_projections",
+    )
+)
+
 _COREML_VERSION = "coremltools 9.0"
 _TFLITE_VERSION = "litert-torch 0.10.0, ai-edge-litert 2.3.0"
 _EXECUTORCH_VERSION = "executorch 1.5.1"
@@ -83,7 +96,7 @@ TARGETS: tuple[TargetFacts, ...] = (
                 breaks="a reshape to rank 6 fails at conversion: 'Core ML only supports tensors with rank <= 5'",
             ),
         ),
-        forms=(),
+        forms=(Form(rewrite="static_windows_rank4_channels_first", measured="PENDING"), *_FOLDS),
     ),
     TargetFacts(
         name="tflite",
@@ -104,7 +117,7 @@ TARGETS: tuple[TargetFacts, ...] = (
                 breaks="a transpose of rank 7 has no kernel",
             ),
         ),
-        forms=(),
+        forms=(Form(rewrite="static_windows_rank5_channels_last", measured="PENDING"), *_FOLDS),
     ),
     TargetFacts(
         name="executorch",
@@ -121,10 +134,14 @@ TARGETS: tuple[TargetFacts, ...] = (
                 value=5,
                 verified=_EXECUTORCH_VERSION,
                 source="XNNPACK XNN_MAX_TENSOR_DIMS = 6",
-                breaks="a permute of rank 7 is delegated and then fails at load: 'Failed to define tensor 0 with code: xnn_status_unsupported_parameter'",
+                breaks="a permute of rank 7 is delegated, then fails at load: 'Failed to define tensor 0 with code: xnn_status_unsupported_parameter'",
             ),
         ),
-        forms=(),
+        forms=(
+            Form(rewrite="static_windows_rank5_channels_last", measured="PENDING"),
+            Form(rewrite="layer_norm_as_convs", measured="PENDING"),
+            *_FOLDS,
+        ),
     ),
     TargetFacts(
         name="onnx",
@@ -136,7 +153,7 @@ TARGETS: tuple[TargetFacts, ...] = (
         inputs=("tensor",),
         image_layout="NCHW",
         limits=(),
-        forms=(),
+        forms=(Form(rewrite="static_windows_rank5_channels_last", measured="PENDING"), *_FOLDS),
     ),
 )
 

@@ -1,8 +1,8 @@
 """The whole request for one artifact: frozen, closed, loaded strictly from TOML.
 
-    model = "emov2-5m"
-    target = "coreml"
-    precision = "fp16"
+model = "emov2-5m"
+target = "coreml"
+precision = "fp16"
 """
 
 import difflib
@@ -29,6 +29,7 @@ class Recipe:
     :param resolution: input height and width in pixels; the model's default when ``None``.
     :param num_classes: width of the logits; the model's default when ``None``.
     :param weights: a checkpoint; without one the model is untrained.
+    :param labels: a text file with one class name a line, written into formats that have a place for them.
     :param input: ``image`` takes 8-bit RGB pixels and normalises inside the graph (Core ML), ``tensor`` normalised floats.
     :param backend: ExecuTorch delegate.
     :param deployment_target: oldest system a Core ML package has to run on.
@@ -43,6 +44,7 @@ class Recipe:
     resolution: int | None = None
     num_classes: int | None = None
     weights: Path | None = field(default=None, converter=attrs.converters.optional(Path))
+    labels: Path | None = field(default=None, converter=attrs.converters.optional(Path))
     input: str = field(default=None)
     backend: str | None = None
     deployment_target: str | None = None
@@ -62,29 +64,30 @@ class Recipe:
         self._check(facts)
 
     def _check(self, facts: TargetFacts) -> None:
-        every_precision = {p for t in TARGETS for p in t.precisions}
-        if self.precision not in every_precision:
-            raise UnknownNameError("precision", self.precision, every_precision)
+        known = {
+            "precision": sorted({precision for target in TARGETS for precision in target.precisions}),
+            "input": ("image", "tensor"),
+            "backend": BACKENDS,
+            "deployment_target": DEPLOYMENT_TARGETS,
+        }
+        for name, values in known.items():
+            value = getattr(self, name)
+            if value is not None and value not in values:
+                raise UnknownNameError(name.replace("_", " "), value, values)
         if self.precision not in facts.precisions:
-            raise UsageError(f"{facts.name} cannot be written at precision {self.precision}", what=f"{facts.name} takes {', '.join(facts.precisions)}")
-        if self.input not in ("image", "tensor"):
-            raise UnknownNameError("input", self.input, ("image", "tensor"))
+            raise UsageError(
+                f"{facts.name} cannot be written at precision {self.precision}", what=f"{facts.name} takes {', '.join(facts.precisions)}"
+            )
         if self.input not in facts.inputs:
             raise UsageError(
                 f"{facts.name} has no {self.input} input",
                 why="only Core ML has a picture type; the other formats carry plain tensors",
                 hint="leave out --input, or use --input tensor",
             )
-        if self.backend is not None:
-            if facts.name != "executorch":
-                raise UsageError(f"--backend {self.backend} is ExecuTorch's; {facts.name} has none", hint="leave out --backend, or use --target executorch")
-            if self.backend not in BACKENDS:
-                raise UnknownNameError("backend", self.backend, BACKENDS)
-        if self.deployment_target is not None:
-            if facts.name != "coreml":
-                raise UsageError(f"a deployment target is Core ML's; {facts.name} has none")
-            if self.deployment_target not in DEPLOYMENT_TARGETS:
-                raise UnknownNameError("deployment target", self.deployment_target, DEPLOYMENT_TARGETS)
+        for name, owner in (("backend", "executorch"), ("deployment_target", "coreml")):
+            if getattr(self, name) is not None and facts.name != owner:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{facts.name} has no {name.replace('_', ' ')}", why=f"{option} is for {owner}", hint=f"leave out {option}")
         if self.num_classes is not None and self.num_classes < 1:
             raise UsageError(f"num_classes is {self.num_classes}; a classifier has at least 1")
         if self.atol is not None and not self.atol >= 0:
@@ -92,7 +95,7 @@ class Recipe:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a recipe file; ``weights`` is relative to the file's folder and may not leave it.
+        """Read a recipe file; ``weights`` and ``labels`` are relative to the file's folder and may not leave it.
 
         :raises RecipeError: not readable, not TOML, an unknown or missing key, a value of the wrong type.
         """
@@ -105,32 +108,31 @@ class Recipe:
     @classmethod
     def from_table(cls, table: dict[str, Any], *, source: Path) -> Self:
         """Build a recipe from a parsed TOML table; ``source`` is named in errors."""
-        types: dict[str, type | tuple[type, ...]] = {
-            f.name: {"resolution": int, "num_classes": int, "atol": (int, float)}.get(f.name, str) for f in attrs.fields(cls)
-        }
+        numbers: dict[str, Any] = {"resolution": int, "num_classes": int, "atol": (int, float)}
+        types = {f.name: numbers.get(f.name, str) for f in attrs.fields(cls)}
         for key, value in table.items():
             if key not in types:
                 near = difflib.get_close_matches(key, types, n=1)
-                raise RecipeError(f"unknown key {key!r}", where=str(source), hint=f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(types)}")
+                raise RecipeError(
+                    f"unknown key {key!r}", where=str(source), hint=f"did you mean {near[0]!r}?" if near else f"keys: {', '.join(types)}"
+                )
             if not isinstance(value, types[key]) or isinstance(value, bool):
                 raise RecipeError(f"{key} = {value!r} is not of the right type", where=str(source))
         for key in ("model", "target"):
             if key not in table:
                 raise RecipeError(f"no {key!r} in the recipe", where=str(source))
         values = dict(table)
-        if "weights" in values:
-            folder = source.parent.resolve()
-            weights = (folder / values["weights"]).resolve()
-            if not weights.is_relative_to(folder):
-                raise RecipeError(f"weights = {values['weights']!r} leaves the recipe's folder", where=str(source), hint="pass it with --weights instead")
-            values["weights"] = weights
+        folder = source.parent.resolve()
+        for key in {"weights", "labels"} & values.keys():
+            file = (folder / values[key]).resolve()
+            if not file.is_relative_to(folder):
+                raise RecipeError(f"{key} = {values[key]!r} leaves the recipe's folder", where=str(source), hint=f"pass it with --{key} instead")
+            values[key] = file
         return cls(**values)
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe as plain JSON values, for the manifest. Weights appear by file name; their hash is beside."""
-        values = attrs.asdict(self)
-        values["weights"] = self.weights.name if self.weights else None
-        return values
+        """The recipe as plain JSON values, for the manifest. Files appear by name; their hashes stand beside it."""
+        return {key: value.name if isinstance(value, Path) else value for key, value in attrs.asdict(self).items()}
 
     def digest(self) -> str:
         """The sha256 of the canonical JSON form."""

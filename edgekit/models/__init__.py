@@ -1,0 +1,1 @@
+"""What is exported: architectures, their registry, checkpoints, users' own factories."""

@@ -113,21 +113,22 @@ class EMOv2(nn.Module):
             ConvNormAct(stem, stem, _STEM_KERNEL, groups=stem),
             ConvNormAct(stem, stem, 1, norm_act=False),
         )
-        width = stem
-        for stage in range(4):
-            blocks = []
-            for index in range(config.depths[stage]):
-                blocks.append(_block(config, stage, index, width, window))
-                width = config.dims[stage]
-            setattr(self, f"stage{stage + 1}", nn.Sequential(*blocks))
-        self.norm = LayerNorm2d(width, _EPS)
-        self.head = nn.Linear(width, num_classes)
+        self.stage1, self.stage2, self.stage3, self.stage4 = (_stage(config, stage, window) for stage in range(4))
+        self.norm = LayerNorm2d(config.dims[-1], _EPS)
+        self.head = nn.Linear(config.dims[-1], num_classes)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits, ``(B, num_classes)``, of a normalised image ``(B, 3, R, R)``."""
         x = self.stage0(image)
-        x = self.stage4(self.stage3(self.stage2(self.stage1(x))))
+        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
+            x = stage(x)
         return self.head(self.norm(x).mean(dim=(2, 3)))
+
+
+def _stage(config: EMOv2Config, stage: int, window: int) -> nn.Sequential:
+    """Build stage ``stage`` (0 to 3): its first block reads the width of the stage before, or of the stem."""
+    before = config.dims[stage - 1] if stage else config.dims[0] // 2
+    return nn.Sequential(*(_block(config, stage, index, config.dims[stage] if index else before, window) for index in range(config.depths[stage])))
 
 
 def _block(config: EMOv2Config, stage: int, index: int, in_channels: int, window: int) -> MetaMobileBlock:

@@ -1,0 +1,1 @@
+"""How a model becomes exportable: one rewrite a file, for any target."""

@@ -86,7 +86,7 @@ def rewrite_program(
             for old, new in rewrite.replace(node, plan, editor):
                 old.replace_all_uses_with(new, delete_user_cb=_not(new))
                 _follow(watched, old, new, rewrite.name, site, original)
-            editor.graph.eliminate_dead_code()
+                editor.erase_unused(old)
             alive = set(editor.graph.nodes)
             sites.append(site)
         drafts.append((rewrite.name, sites, skips))

@@ -1,8 +1,8 @@
 """The three exact identities of static spanning attention, each a rewrite that turns one switch.
 
-    fold_attention_scale        softmax(s q k^T) v            ->  softmax((s q) k^T) v, s inside q's weights
-    merge_coincident_windows    A(neighbour) + A(distant)     ->  2 A, where one window covers the map
-    batch_window_partitions     A(neighbour) + A(distant)     ->  one batched product, then split and added
+fold_attention_scale        softmax(s q k^T) v            ->  softmax((s q) k^T) v, s inside q's weights
+merge_coincident_windows    A(neighbour) + A(distant)     ->  2 A, where one window covers the map
+batch_window_partitions     A(neighbour) + A(distant)     ->  one batched product, then split and added
 """
 
 import copy

@@ -50,7 +50,10 @@ class RewriteReport:
 class ModuleRewrite(Protocol):
     """Replaces one module by an equivalent one. ``x`` is the example input seen at the site, ``(B, C, H, W)``."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name under which targets ask for it and reports list it."""
+        ...
 
     def match(self, module: nn.Module) -> bool:
         """Whether the module is of the kind this rewrite replaces."""
@@ -68,7 +71,10 @@ class ModuleRewrite(Protocol):
 class GraphRewrite(Protocol):
     """Replaces the value of one node of a program by an equal one computed otherwise."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name under which targets ask for it and reports list it."""
+        ...
 
     def match(self, node: fx.Node, editor: ProgramEditor) -> bool:
         """Whether a pattern of this rewrite ends at ``node``."""

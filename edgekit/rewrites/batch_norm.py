@@ -15,7 +15,9 @@ def read_batch_norm(node: fx.Node, editor: ProgramEditor) -> tuple[Tensor, Tenso
     if argument(node, 5, "training"):
         return Refusal("batch normalisation is in training mode and takes its statistics from the batch")
     if mean is None or var is None:
-        return Refusal("batch normalisation has no running statistics")
+        return Refusal("batch normalisation has no constant running statistics")
+    if any(given is not None and value is None for given, value in zip(node.args[1:3], (weight, bias), strict=True)):
+        return Refusal("batch normalisation's scale or shift is computed while the model runs")
     scale = torch.rsqrt(var.double() + argument(node, 7, "eps"))
     if weight is not None:
         scale = scale * weight.double()

@@ -26,15 +26,15 @@ def match_channel_norm(node: fx.Node, editor: ProgramEditor) -> ChannelNorm | No
     """Return the norm that ends at ``node`` (the permute back), or ``None``."""
     if not is_call(node, PERMUTE) or list(argument(node, 1, "dims")) != [0, 3, 1, 2]:
         return None
-    norm = node.args[0]
-    if not is_call(norm, LAYER_NORM) or len(norm.users) != 1 or len(norm.args[1]) != 1:
+    norm = argument(node, 0, "input")
+    if not is_call(norm, LAYER_NORM) or len(norm.users) != 1 or len(argument(norm, 1, "normalized_shape")) != 1:
         return None
-    there = norm.args[0]
+    there = argument(norm, 0, "input")
     if not is_call(there, PERMUTE) or list(argument(there, 1, "dims")) != [0, 2, 3, 1]:
         return None
     weight_node, bias_node = argument(norm, 2, "weight"), argument(norm, 3, "bias")
     weight, bias = editor.constant(weight_node), editor.constant(bias_node)
     if (weight_node is not None and weight is None) or (bias_node is not None and bias is None):
         return None
-    x = there.args[0]
+    x = argument(there, 0, "input")
     return ChannelNorm(x=x, site=site_of(norm), channels=shape_of(x)[1], eps=argument(norm, 4, "eps", 1e-5), weight=weight, bias=bias)

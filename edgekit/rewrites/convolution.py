@@ -33,6 +33,11 @@ class Projection:
         return tuple(self.weight.shape[2:])
 
     @property
+    def channel_axis(self) -> int:
+        """Where the channels stand in what it reads and in what it returns, counted from the end (-1 or -3)."""
+        return -1 if is_call(self.node, LINEAR) else -3
+
+    @property
     def pointwise(self) -> bool:
         """Whether each output position depends on the same input position only, densely over channels."""
         return self.groups == 1 and all(k == 1 for k in self.kernel) and self.stride == (1, 1) and self.padding == (0, 0)
@@ -42,7 +47,7 @@ def read_projection(node: Any, editor: ProgramEditor) -> Projection | Refusal | 
     """Take a node apart: a :class:`Projection`, why it cannot be, or ``None`` if it is something else."""
     if not is_call(node, CONV, LINEAR):
         return None
-    weight = editor.constant(node.args[1])
+    weight = editor.constant(argument(node, 1, "weight"))
     bias_node = argument(node, 2, "bias")
     bias = editor.constant(bias_node)
     if weight is None or (bias_node is not None and bias is None):
@@ -55,10 +60,10 @@ def read_projection(node: Any, editor: ProgramEditor) -> Projection | Refusal | 
 
     return Projection(
         node=node,
-        x=node.args[0],
+        x=argument(node, 0, "input"),
         weight=weight,
         bias=bias,
-        name=editor.name_of(node.args[1]),
+        name=editor.name_of(argument(node, 1, "weight")),
         stride=pair(3, "stride", 1),
         padding=pair(4, "padding", 0),
         dilation=pair(5, "dilation", 1),

@@ -13,7 +13,7 @@ from edgekit.capabilities import TargetFacts
 from edgekit.rewrites.base import Refusal
 from edgekit.rewrites.batch_norm import BATCH_NORM, read_batch_norm
 from edgekit.rewrites.convolution import Projection, insert_projection, read_projection, scale_outputs
-from edgekit.rewrites.graph import ProgramEditor, is_call
+from edgekit.rewrites.graph import ProgramEditor, is_call, shape_of
 
 
 @frozen
@@ -33,7 +33,7 @@ class FoldBatchNorm:
         return is_call(node, BATCH_NORM) and read_projection(node.args[0], editor) is not None
 
     def check(self, node: fx.Node, editor: ProgramEditor, target: TargetFacts) -> _Plan | Refusal:
-        """Refuse training mode, weights that are not constant, and a convolution that others read too."""
+        """Refuse training mode, weights that are not constant, other axes, and a convolution that others read too."""
         del target
         projection = read_projection(node.args[0], editor)
         if not isinstance(projection, Projection):
@@ -41,6 +41,8 @@ class FoldBatchNorm:
         affine = read_batch_norm(node, editor)
         if isinstance(affine, Refusal):
             return affine
+        if len(shape_of(node)) + projection.channel_axis != 1:
+            return Refusal(f"the normalisation runs over another axis than the outputs of {projection.name}")
         if len(projection.node.users) > 1:
             return Refusal(f"{projection.name} is also read without the normalisation, so it would have to be computed twice")
         return _Plan(projection, *affine)

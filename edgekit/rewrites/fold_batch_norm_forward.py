@@ -14,7 +14,7 @@ from edgekit.capabilities import TargetFacts
 from edgekit.rewrites.base import Refusal
 from edgekit.rewrites.batch_norm import BATCH_NORM, read_batch_norm
 from edgekit.rewrites.convolution import Projection, insert_projection, read_projection, scale_inputs
-from edgekit.rewrites.graph import ProgramEditor, is_call
+from edgekit.rewrites.graph import ProgramEditor, argument, is_call, shape_of
 
 
 @frozen
@@ -34,7 +34,7 @@ class FoldBatchNormForward:
         return is_call(node, BATCH_NORM) and any(read_projection(user, editor) is not None for user in node.users)
 
     def check(self, node: fx.Node, editor: ProgramEditor, target: TargetFacts) -> _Plan | Refusal:
-        """Refuse where a reader is no projection, pads, or has weights that are not constant."""
+        """Refuse where a reader is no projection, reads another axis, pads, or has weights that are not constant."""
         del target
         projections = []
         for user in node.users:
@@ -43,6 +43,8 @@ class FoldBatchNormForward:
                 return projection
             if projection is None or projection.x is not node:
                 return Refusal(f"{user.name} reads the normalised value too, and is no convolution it could be folded into")
+            if len(shape_of(node)) + projection.channel_axis != 1:
+                return Refusal(f"{projection.name} reads another axis than the one that is normalised")
             if projection.padding != (0, 0):
                 return Refusal(f"{projection.name} pads with zeros behind the normalisation; folding the shift would change the border")
             projections.append(projection)
@@ -51,8 +53,7 @@ class FoldBatchNormForward:
 
     def replace(self, node: fx.Node, plan: _Plan, editor: ProgramEditor) -> list[tuple[fx.Node, fx.Node]]:
         """Insert one projection with scaled weights for each reader."""
-        source = node.args[0]
-        assert isinstance(source, fx.Node)
+        source = argument(node, 0, "input")
         pairs = []
         for p in plan.projections:
             weight, bias = scale_inputs(p, plan.scale, plan.shift)

@@ -14,8 +14,8 @@ from torch import Tensor, fx
 
 from edgekit.capabilities import TargetFacts
 from edgekit.rewrites.base import Refusal
-from edgekit.rewrites.convolution import LINEAR, Projection, insert_projection, read_projection, scale_outputs
-from edgekit.rewrites.graph import ProgramEditor, is_call
+from edgekit.rewrites.convolution import Projection, insert_projection, read_projection, scale_outputs
+from edgekit.rewrites.graph import ProgramEditor, is_call, shape_of
 
 _MUL = torch.ops.aten.mul.Tensor
 
@@ -36,7 +36,7 @@ class FoldChannelScale:
         return is_call(node, _MUL) and _split(node, editor) is not None
 
     def check(self, node: fx.Node, editor: ProgramEditor, target: TargetFacts) -> _Plan | Refusal:
-        """Refuse a factor that differs inside a channel, and a projection that others read too."""
+        """Refuse a factor that differs inside a channel or widens the result, and a projection that others read too."""
         del target
         parts = _split(node, editor)
         if parts is None:
@@ -45,9 +45,13 @@ class FoldChannelScale:
         if isinstance(projection, Refusal):
             return projection
         channels = projection.weight.shape[0]
-        axis = 1 if is_call(projection.node, LINEAR) else 3  # channels stand this many axes from the end
-        if factor.numel() != 1 and (factor.numel() != channels or factor.dim() < axis or factor.shape[-axis] != channels):
+        axis = projection.channel_axis
+        if factor.numel() != 1 and (factor.numel() != channels or factor.dim() < -axis or factor.shape[axis] != channels):
             return Refusal(f"the factor of shape {tuple(factor.shape)} is not one value for each of the {channels} channels")
+        if shape_of(node) != shape_of(projection.node) or node.meta["val"].dtype != projection.weight.dtype:
+            return Refusal(
+                f"the factor, {factor.dtype} of shape {tuple(factor.shape)}, gives the product another shape or dtype than the projection's"
+            )
         if len(projection.node.users) > 1:
             return Refusal(f"{projection.name} is also read without the factor, so it would have to be computed twice")
         return _Plan(projection, factor.flatten().expand(channels))
@@ -63,7 +67,11 @@ def _split(node: fx.Node, editor: ProgramEditor) -> tuple[Projection | Refusal, 
     left, right = node.args[:2]
     for value, factor in ((left, right), (right, left)):
         projection = read_projection(value, editor)
-        constant = torch.tensor(float(factor)) if isinstance(factor, (int, float)) and math.isfinite(factor) else editor.constant(factor)
+        constant = (
+            torch.tensor(float(factor), dtype=torch.float64)
+            if isinstance(factor, (int, float)) and math.isfinite(factor)
+            else editor.constant(factor)
+        )
         if projection is not None and constant is not None:
             return projection, constant
     return None

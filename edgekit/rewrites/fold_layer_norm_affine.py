@@ -7,13 +7,15 @@ channel. EMOv2's pre-norms reach their 1x1 convolutions through a permute, its l
 Exact when nothing pads in between: a padded zero would have to become ``-b / g`` (on a padded map the error was 0.58).
 """
 
+from typing import Any
+
 import torch
 from attrs import frozen
 from torch import Tensor, fx
 
 from edgekit.capabilities import TargetFacts
 from edgekit.rewrites.base import Refusal
-from edgekit.rewrites.convolution import CONV, Projection, insert_projection, read_projection, scale_inputs
+from edgekit.rewrites.convolution import Projection, insert_projection, read_projection, scale_inputs
 from edgekit.rewrites.graph import ProgramEditor, argument, is_call, shape_of
 
 LAYER_NORM = torch.ops.aten.layer_norm.default
@@ -43,13 +45,14 @@ class FoldLayerNormAffine:
 
     def match(self, node: fx.Node, editor: ProgramEditor) -> bool:
         """A layer norm that still has a scale or a shift."""
+        del editor
         return is_call(node, LAYER_NORM) and any(argument(node, i, name) is not None for i, name in ((2, "weight"), (3, "bias")))
 
     def check(self, node: fx.Node, editor: ProgramEditor, target: TargetFacts) -> _Plan | Refusal:
         """Refuse norms over several axes, and readers that are no projection or pad first."""
         del target
-        normalised = node.args[1]
-        if not isinstance(normalised, (list, tuple)) or len(normalised) != 1:
+        normalised = argument(node, 1, "normalized_shape")
+        if len(normalised) != 1:
             return Refusal("it normalises over several axes, not over channels alone")
         size = normalised[0]
         weight_node, bias_node = argument(node, 2, "weight"), argument(node, 3, "bias")
@@ -67,12 +70,13 @@ class FoldLayerNormAffine:
         """Build a norm without scale and shift, the ways from it, and readers with adapted weights."""
         bare = editor.call(LAYER_NORM, node.args[0], node.args[1], None, None, argument(node, 4, "eps", 1e-5), before=node)
         # Values on the way change, so the way is laid anew: every old node keeps its value or goes.
-        new = {node: bare}
+        new: dict[fx.Node, fx.Node] = {node: bare}
         pairs = []
         for reader in plan.readers:
             for step in reader.way:
                 if step not in new:
-                    new[step] = editor.call(step.target, new[step.args[0]], *step.args[1:], before=step, **step.kwargs)
+                    operator: Any = step.target
+                    new[step] = editor.call(operator, new[argument(step, 0, "input")], *step.args[1:], before=step, **step.kwargs)
             p = reader.projection
             weight, bias = scale_inputs(p, plan.scale, plan.shift)
             pairs.append((p.node, insert_projection(editor, p, before=p.node, x=new[p.x], weight=weight, bias=bias)))
@@ -88,7 +92,7 @@ def _reached(node: fx.Node, way: tuple[fx.Node, ...], channel_axis: int, editor:
         if isinstance(projection, Refusal):
             return projection
         if projection is not None:
-            if projection.x is not node or channel_axis != (1 if is_call(user, CONV) and rank == 4 else rank - 1):
+            if projection.x is not node or channel_axis != rank + projection.channel_axis:
                 return Refusal(f"{projection.name} does not read the normalised channels as its inputs")
             if projection.padding != (0, 0):
                 return Refusal(f"{projection.name} pads with zeros behind the norm; folding the shift would change the border")

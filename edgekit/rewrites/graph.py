@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, fx
@@ -20,6 +20,8 @@ class ProgramEditor:
         self._program = program
         self._module = copy.deepcopy(program.graph_module)
         self.graph: fx.Graph = self._module.graph
+        for ours, theirs in zip(self.graph.nodes, program.graph.nodes, strict=True):
+            ours.name = theirs.name  # copying renames what Python has too: nn.Sequential's argument is called input
         self._signature = copy.deepcopy(program.graph_signature)
         self._state = dict(program.state_dict)
         self._constants = dict(program.constants)
@@ -40,7 +42,7 @@ class ProgramEditor:
     def add_constant(self, name: str, value: Tensor) -> fx.Node:
         """Add a parameter called ``name`` (made unique) and return its placeholder."""
         target = name
-        while target in self._state:
+        while target in self._state or target in self._constants:
             target += "_"
         parameter = torch.nn.Parameter(value.detach().contiguous(), requires_grad=False)
         first_input = next(node for node in self.graph.nodes if node.op != "placeholder" or node.name not in self._targets)
@@ -63,6 +65,15 @@ class ProgramEditor:
             node.meta["val"] = op(*fake_args, **fake_kwargs)
         node.meta.update({key: before.meta[key] for key in ("stack_trace", "nn_module_stack", "source_fn_stack") if key in before.meta})
         return node
+
+    def erase_unused(self, node: fx.Node) -> None:
+        """Remove a node nobody reads any more, and what only it read. Placeholders stay until :meth:`finish`."""
+        if node.users or node.op != "call_function" or node.is_impure():
+            return
+        sources = node.all_input_nodes
+        self.graph.erase_node(node)
+        for source in sources:
+            self.erase_unused(source)
 
     def name_of(self, node: fx.Node) -> str:
         """Return the name people know a constant by (``stage1.0.proj.conv.weight``), or the node's own."""
@@ -111,7 +122,7 @@ def site_of(node: fx.Node) -> str:
     return paths[-1] if paths and paths[-1] else node.name
 
 
-def is_call(node: Any, *ops: Callable[..., Any]) -> bool:
+def is_call(node: Any, *ops: Callable[..., Any]) -> TypeGuard[fx.Node]:
     """Whether a value is a node that calls one of ``ops``."""
     return isinstance(node, fx.Node) and node.op == "call_function" and node.target in ops
 

@@ -44,11 +44,11 @@ class LayerNormAsConvs:
 
 def insert_centre_and_deviation(node: fx.Node, norm: ChannelNorm, editor: ProgramEditor) -> tuple[fx.Node, fx.Node]:
     """Add ``x - mean`` and ``1 / sqrt(var + eps)``, both from 1x1 convolutions, before a node."""
-    channels = norm.channels
+    channels, dtype = norm.channels, norm.x.meta["val"].dtype
     centring = torch.eye(channels, dtype=torch.float64) - 1.0 / channels
-    centre = editor.add_constant(f"{norm.site}.centre", centring.float()[:, :, None, None])
-    average = editor.add_constant(f"{norm.site}.average", torch.full((1, channels, 1, 1), 1.0 / channels))
-    eps = editor.add_constant(f"{norm.site}.eps", torch.tensor([norm.eps]))
+    centre = editor.add_constant(f"{norm.site}.centre", centring.to(dtype)[:, :, None, None])
+    average = editor.add_constant(f"{norm.site}.average", torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype))
+    eps = editor.add_constant(f"{norm.site}.eps", torch.tensor([norm.eps], dtype=dtype))
     centred = editor.call(CONV, norm.x, centre, None, before=node)
     squared = editor.call(torch.ops.aten.mul.Tensor, centred, centred, before=node)
     variance = editor.call(CONV, squared, average, eps, before=node)

@@ -47,7 +47,7 @@ class PostScaleLayerNorm:
             projection = read_projection(user, editor)
             if isinstance(projection, Refusal):
                 return projection
-            if projection is None or not projection.pointwise:
+            if projection is None or not projection.pointwise or projection.channel_axis != -3:
                 return Refusal(f"{user.name} reads the normalised map and is no plain 1x1 convolution")
             projections.append(projection)
         return _Plan(norm, tuple(projections))

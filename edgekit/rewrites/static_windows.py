@@ -52,10 +52,7 @@ class StaticWindows:
 
     def replace(self, module: SpanningAttention, plan: _Plan) -> nn.Module:
         """Build the static module with the same weights."""
-        q, k = (
-            pointwise_conv(weight, bias)
-            for weight, bias in zip(module.qk.conv.weight.chunk(2), _bias(module.qk.conv).chunk(2), strict=True)
-        )
+        q, k = (pointwise_conv(weight, bias) for weight, bias in zip(module.qk.conv.weight.chunk(2), _bias(module.qk.conv).chunk(2), strict=True))
         v = pointwise_conv(module.v.conv.weight, _bias(module.v.conv))
         scale = AttentionPlan(form=WindowForm(self.layout, self.max_rank), scale=module.head_dim**-0.5)
         return StaticSpanningAttention(q, k, v, heads=module.heads, window=module.window, size=plan.size, plan=scale)
@@ -63,7 +60,7 @@ class StaticWindows:
 
 def pointwise_conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
     """Return a 1x1 convolution with copies of these weights, ``(out, in, 1, 1)`` and ``(out,)``."""
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, dtype=weight.dtype)
     with torch.no_grad():
         conv.weight.copy_(weight)
         conv.bias = nn.Parameter(bias.detach().clone())
@@ -71,4 +68,4 @@ def pointwise_conv(weight: Tensor, bias: Tensor) -> nn.Conv2d:
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:
-    return torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
+    return torch.zeros(conv.out_channels, dtype=conv.weight.dtype) if conv.bias is None else conv.bias

@@ -1,0 +1,190 @@
+"""What an export leaves: the artifact, a file or a folder, and its manifest; written so that a kill leaves no half of them.
+
+Everything is made in a hidden staging folder beside the destination and moved in at the end. The move of the
+artifact is the last step, so an artifact under its final name is always complete and its manifest is in place.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from edgekit.errors import ArtifactError, OutputError
+
+MANIFEST_SUFFIX = ".manifest.json"
+MANIFEST_SCHEMA = 1
+_STAGING_PREFIX = ".edgekit-staging-"
+_MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Return where the manifest of an artifact lies: beside it, ``<artifact name>.manifest.json``."""
+    return artifact.with_name(artifact.name + MANIFEST_SUFFIX)
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file, or of a folder: over the sorted relative names, sizes and contents of its files."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    total = hashlib.sha256()
+    for file in _files(path):
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+
+
+@frozen(kw_only=True)
+class Manifest:
+    """The manifest of an artifact, as read back; ``document`` is the whole JSON object."""
+
+    path: Path
+    document: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the artifact this manifest belongs to."""
+        return str(self.document["artifact"]["sha256"])
+
+
+def read_manifest(artifact: Path) -> Manifest | None:
+    """Read an artifact's manifest; ``None`` when there is none.
+
+    :raises ArtifactError: it cannot be read, is no manifest, or belongs to another artifact.
+    """
+    path = manifest_path(artifact)
+    if not path.is_file():
+        return None
+    if path.stat().st_size > _MAX_MANIFEST_BYTES:
+        raise ArtifactError(f"{path.name} is too large to be a manifest", what=f"{path.stat().st_size} bytes")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found = document["artifact"]["sha256"]
+        schema = document["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path.name} is not a manifest", why=f"{type(error).__name__}: {error}", hint="export again with --overwrite") from error
+    if schema != MANIFEST_SCHEMA:
+        raise ArtifactError(
+            f"{path.name} has schema version {schema}", what=f"this edgekit reads version {MANIFEST_SCHEMA}", hint="export again with --overwrite"
+        )
+    actual = digest(artifact)
+    if found != actual:
+        raise ArtifactError(
+            f"{artifact.name} is not the artifact its manifest describes",
+            what=f"sha256 {actual[:16]}..., the manifest says {str(found)[:16]}...",
+            why="one of the two was replaced, truncated or edited",
+            hint="export again with --overwrite",
+        )
+    return Manifest(path=path, document=document)
+
+
+def write_manifest(document: dict[str, Any], path: Path) -> None:
+    """Write a manifest: sorted keys, so that equal content is equal bytes."""
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def check_output(artifact: Path, *, overwrite: bool) -> None:
+    """Refuse an export whose result could not be placed, before any work is done.
+
+    :raises OutputError: the folder cannot be made or written, or something is there and ``overwrite`` is not set.
+    """
+    folder = artifact.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}", why=error.strerror or str(error), hint="choose another folder with -o") from error
+    if artifact.exists() and not overwrite:
+        raise OutputError(f"{artifact.name} is already there", where=str(folder), hint="--overwrite replaces it; -o DIR writes elsewhere")
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Yield a new hidden folder inside ``folder`` and remove it at the end, whatever happens.
+
+    The folder is locked while its process lives; leftovers of killed exports are unlocked and removed here.
+    """
+    for leftover in folder.glob(_STAGING_PREFIX + "*"):
+        _remove_unless_locked(leftover)
+    place = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=folder))
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_unless_locked(place: Path) -> None:
+    try:
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # gone in the meantime, or not ours
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(place, ignore_errors=True)
+    except OSError:  # its export is still running
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def publish(staged: Path, document: dict[str, Any], final: Path, *, overwrite: bool) -> None:
+    """Move a finished artifact and its manifest to their final names.
+
+    Killed at any moment, either the old pair, no artifact, or the new pair is there. Two exports at once publish one
+    after the other; without ``overwrite`` the second is refused.
+
+    :raises OutputError: something appeared under the final name, or the folder cannot be written.
+    """
+    staged_manifest = staged.with_name(staged.name + MANIFEST_SUFFIX)
+    write_manifest(document, staged_manifest)
+    _sync(staged)
+    lock = os.open(final.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if final.exists():
+            if not overwrite:
+                raise OutputError(f"{final.name} appeared while it was being exported", where=str(final.parent), hint="--overwrite replaces it")
+            # Out of the way, not deleted: a folder cannot be replaced in one step. The staging folder's removal ends it.
+            final.rename(staged.with_name("replaced-" + final.name))
+        staged_manifest.replace(manifest_path(final))
+        staged.rename(final)
+        os.fsync(lock)
+    except OSError as error:
+        raise OutputError(f"cannot write {final.name}", where=str(final.parent), why=error.strerror or str(error)) from error
+    finally:
+        os.close(lock)
+
+
+def _sync(path: Path) -> None:
+    for file in _files(path):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

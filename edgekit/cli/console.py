@@ -1,0 +1,89 @@
+"""What people read: errors, stages and tables on stderr; stdout is for data."""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import EdgekitError
+
+
+def note(text: str) -> None:
+    """Write a line to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def print_error(error: EdgekitError) -> None:
+    """Show an expected error: one line, then its labelled parts."""
+    note(f"{_red('error:')} {error.summary}")
+    if error.parts:
+        note("")
+        for label, text in error.parts:
+            note(f"  {label:<7} {text}")
+
+
+def print_internal_error(error: Exception) -> None:
+    """Show a defect of edgekit in one line and keep its trace in a file for the report."""
+    with tempfile.NamedTemporaryFile("w", prefix="edgekit-error-", suffix=".txt", delete=False, encoding="utf-8") as trace:
+        traceback.print_exception(error, file=trace)
+    note(f"{_red('internal error:')} {type(error).__name__}: {error}")
+    note("")
+    note("  what    this is a defect in edgekit, not in what you did")
+    note(f"  try     report it with {trace.name}")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Write the one JSON document to stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False, default=_plain) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Write a table to stdout: columns aligned, numbers to the right."""
+    if not rows:
+        return
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(len(cell) for cell in column) for column in columns]
+    right = [all(_numeric(cell) for cell in column[1:]) for column in columns]
+    for row in (header, *rows):
+        cells = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(row, widths, right, strict=True)]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+class StageLines:
+    """Shows each stage of a job as one line on stderr; on a terminal the running stage is shown too."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._live = sys.stderr.isatty() and not quiet
+
+    def begin(self, stage: str) -> None:
+        """Show that a stage runs."""
+        if self._live:
+            sys.stderr.write(f"\r\033[K  {stage:<22} ...")
+            sys.stderr.flush()
+
+    def end(self, stage: str, seconds: float, detail: str) -> None:
+        """Show what came of it."""
+        if self._live:
+            sys.stderr.write("\r\033[K")
+        if not self._quiet:
+            note(f"  {stage:<22} {seconds:5.1f} s   {detail}")
+
+
+def _numeric(cell: str) -> bool:
+    return cell.replace(".", "").replace("-", "").replace("%", "").replace(",", "").isdigit() or cell in ("", "-")
+
+
+def _red(text: str) -> str:
+    return f"\033[1;31m{text}\033[0m" if sys.stderr.isatty() and "NO_COLOR" not in os.environ else text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

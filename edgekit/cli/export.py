@@ -1,0 +1,150 @@
+"""``edgekit export``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgekit.cli import console
+from edgekit.errors import EdgekitError, UsageError
+
+if TYPE_CHECKING:
+    from edgekit.pipeline import ExportedArtifact, ExportResult
+    from edgekit.recipe import Recipe
+
+
+def export(
+    model: Annotated[
+        str | None, typer.Argument(help="A name from `edgekit models`, or your own: path/to/file.py:factory, package.module:factory.")
+    ] = None,
+    *,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="coreml, tflite (or litert), executorch, onnx; repeat for several.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16; what each target takes is in `edgekit targets`.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Checkpoint, .pth or .safetensors. Without one the model is untrained.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Height and width of the input in pixels.")] = None,
+    num_classes: Annotated[int | None, typer.Option(help="Width of the logits.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Class names, one a line.")] = None,
+    input: Annotated[str | None, typer.Option(help="Core ML: image (8-bit pixels, normalised inside) or tensor (normalised floats).")] = None,
+    backend: Annotated[str | None, typer.Option(help="ExecuTorch: xnnpack, coreml, vulkan or portable.")] = None,
+    deployment_target: Annotated[str | None, typer.Option(help="Core ML: iOS16, iOS17, iOS18 or iOS26.")] = None,
+    atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A TOML file that holds the whole request.")] = None,
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the artifacts.")] = Path(),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace artifacts that are there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and say what would be written.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
+) -> None:
+    """Export a model: rewrite, lower, run what was written, compare it with eager, put it in place.
+
+    \b
+    edgekit export emov2-5m --target coreml --target tflite --target executorch --target onnx
+    edgekit export emov2-1m -t coreml --precision fp32 --input tensor -o build
+    edgekit export my_net.py:build -t executorch --resolution 192 --weights my_net.safetensors
+    """
+    try:
+        recipes = _recipes(
+            recipe,
+            model,
+            target or [],
+            {
+                "precision": precision,
+                "weights": weights,
+                "resolution": resolution,
+                "num_classes": num_classes,
+                "labels": labels,
+                "input": input,
+                "backend": backend,
+                "deployment_target": deployment_target,
+                "atol": atol,
+            },
+        )
+        from edgekit import pipeline
+
+        if dry_run:
+            _show_plan(recipes, pipeline.check_request(recipes, output_dir, overwrite=overwrite), as_json=as_json)
+            return
+        result = pipeline.export_recipes(recipes, output_dir=output_dir, overwrite=overwrite, listener=console.StageLines(quiet=quiet))
+    except EdgekitError as error:
+        if as_json:
+            console.print_json(_failure(model, error))
+        raise
+    if as_json:
+        console.print_json(_document(result))
+    elif not quiet:
+        _show(result)
+
+
+def _recipes(recipe: Path | None, model: str | None, targets: list[str], options: dict[str, Any]) -> "tuple[Recipe, ...]":
+    if recipe is not None:
+        from edgekit.recipe import Recipe
+
+        given = [name for name, value in {"MODEL": model, "--target": targets or None, **options}.items() if value is not None]
+        if given:
+            raise UsageError("a recipe holds the whole request", what=f"also given: {', '.join(given)}", hint="put them into the recipe")
+        return (Recipe.load(recipe),)
+    if model is None:
+        raise UsageError("no model to export", hint="edgekit models lists them; or give path/to/file.py:factory")
+    from edgekit.requests import recipes_for
+
+    return recipes_for(model, targets, **options)
+
+
+def _show(result: "ExportResult") -> None:
+    console.note("")
+    for written in result.artifacts:
+        console.note(f"wrote {written.path} ({written.size_bytes / 1e6:.2f} MB) and its manifest")
+    if result.trained is False:
+        console.note("the model is UNTRAINED: its answers mean nothing until it is exported with --weights")
+    unproved = [written.target for written in result.artifacts if written.parity.verdict == "not_executed"]
+    if unproved:
+        console.note(f"NOT EXECUTED, so not proved: {', '.join(unproved)}")
+
+
+def _show_plan(recipes: "tuple[Recipe, ...]", paths: list[Path], *, as_json: bool) -> None:
+    rows = [{"target": r.target, "precision": r.precision, "path": str(path)} for r, path in zip(recipes, paths, strict=True)]
+    if as_json:
+        console.print_json({"schema_version": 1, "command": "export", "dry_run": True, "model": recipes[0].model, "artifacts": rows})
+        return
+    console.print_table(("target", "precision", "would write"), [(row["target"], row["precision"], row["path"]) for row in rows])
+
+
+def _failure(model: str | None, error: EdgekitError) -> dict[str, Any]:
+    parts = {"what": error.what, "where": error.where, "why": error.why, "try": error.hint}
+    told = {"kind": type(error).__name__, "message": error.summary, "exit_code": error.exit_code, **parts}
+    return {"schema_version": 1, "command": "export", "model": model, "error": told, "artifacts": []}
+
+
+def _document(result: "ExportResult") -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "command": "export",
+        "model": result.model,
+        "trained": result.trained,
+        "artifacts": [_artifact(written) for written in result.artifacts],
+    }
+
+
+def _artifact(written: "ExportedArtifact") -> dict[str, Any]:
+    return {
+        "target": written.target,
+        "precision": written.precision,
+        "path": str(written.path),
+        "manifest": str(written.manifest),
+        "size_bytes": written.size_bytes,
+        "sha256": written.sha256,
+        "methods": list(written.methods),
+        "seconds": round(written.seconds, 3),
+        "rewrites": [
+            {"name": r.name, "sites": len(r.sites), "max_error": r.max_error, "skips": [{"site": s.site, "reason": s.reason} for s in r.skips]}
+            for r in written.rewrites
+        ],
+        "delegation": {
+            "share": written.delegation.share,
+            "not_delegated": dict(written.delegation.not_delegated),
+            "subgraphs": written.delegation.subgraphs,
+        },
+        "parity": written.parity.to_json(),
+    }

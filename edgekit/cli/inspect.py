@@ -1,0 +1,99 @@
+"""``edgekit inspect``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgekit.capabilities import TARGETS
+from edgekit.cli import console
+
+if TYPE_CHECKING:
+    from edgekit.inspection import ArtifactReport, ModelReport
+
+
+def inspect(
+    subject: Annotated[
+        str, typer.Argument(metavar="ARTIFACT_OR_MODEL", help="A file edgekit wrote or any other of its formats; or a model to export.")
+    ],
+    *,
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="For a model: only these targets.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="For a model: height and width in pixels.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
+) -> None:
+    """Look into an artifact (methods, operators, delegation, bytes by section) or a model (what each target would get).
+
+    \b
+    edgekit inspect emov2-5m_224_fp32.pte
+    edgekit inspect emov2-5m --target executorch
+    edgekit inspect my_net.py:build
+    """
+    if subject.endswith(tuple(facts.suffix for facts in TARGETS)):
+        from edgekit.inspection import inspect_artifact
+
+        found = inspect_artifact(Path(subject))
+        console.print_json(_artifact_document(found)) if as_json else _show_artifact(found)
+        return
+    from edgekit.inspection import inspect_model
+
+    report = inspect_model(subject, targets=tuple(target or ()), resolution=resolution)
+    console.print_json(_model_document(report)) if as_json else _show_model(report)
+
+
+def _artifact_document(report: "ArtifactReport") -> dict[str, Any]:
+    import attrs
+
+    rest = attrs.asdict(report.inspection)
+    head = {"artifact": str(report.path), "target": report.target, "sha256": report.sha256, "size_bytes": report.size_bytes}
+    return {"schema_version": 1, "command": "inspect", **head, **rest}
+
+
+def _show_artifact(report: "ArtifactReport") -> None:
+    inspection = report.inspection
+    sys.stdout.write(f"{report.path.name}  {report.target}  {report.size_bytes:,} bytes  sha256 {report.sha256[:16]}...\n\n")
+    for method in inspection.methods:
+        takes, gives = (
+            ", ".join(f"{t.name} {t.dtype} {'x'.join(map(str, t.shape))} {t.layout}" for t in ts) for ts in (method.inputs, method.outputs)
+        )
+        sys.stdout.write(f"{method.name}: {takes} -> {gives}\n")
+    sys.stdout.write("\n")
+    console.print_table(("section", "bytes"), [(name, str(size)) for name, size in inspection.sections.items()])
+    delegation = inspection.delegation
+    if delegation.share is not None:
+        pieces = "" if delegation.subgraphs is None else f" in {delegation.subgraphs} subgraphs"
+        outside = ", ".join(f"{count} {name}" for name, count in delegation.not_delegated.items()) or "nothing"
+        sys.stdout.write(f"\ndelegated {delegation.share:.1%} of the operators{pieces}; outside: {outside}\n")
+    sys.stdout.write("\n")
+    console.print_table(("operator", "count"), [(name, str(count)) for name, count in sorted(inspection.operators.items(), key=lambda row: -row[1])])
+
+
+def _model_document(report: "ModelReport") -> dict[str, Any]:
+    rows = {
+        name: [
+            {"name": r.name, "sites": list(r.sites), "max_error": r.max_error, "skips": [{"site": s.site, "reason": s.reason} for s in r.skips]}
+            for r in reports
+        ]
+        for name, reports in report.targets.items()
+    }
+    head = {"model": report.model, "resolution": report.resolution, "parameters": report.parameters}
+    return {"schema_version": 1, "command": "inspect", **head, "targets": rows}
+
+
+def _show_model(report: "ModelReport") -> None:
+    sys.stdout.write(f"{report.model}  {report.resolution}x{report.resolution}  {report.parameters / 1e6:.2f} M parameters\n")
+    for name, reports in report.targets.items():
+        sys.stdout.write(f"\n{name}\n")
+        for r in reports:
+            if r.sites or r.skips:
+                sys.stdout.write(f"  {r.name:<36} {len(r.sites):3} sites  {_shortened(r.sites)}\n")
+            by_reason: dict[str, list[str]] = {}
+            for skip in r.skips:
+                by_reason.setdefault(skip.reason, []).append(skip.site)
+            for reason, sites in by_reason.items():
+                sys.stdout.write(f"      left alone: {_shortened(tuple(sites))}: {reason}\n")
+
+
+def _shortened(sites: tuple[str, ...], most: int = 3) -> str:
+    shown = ", ".join(sites[:most])
+    return f"{shown}, ... ({len(sites)})" if len(sites) > most else shown

@@ -1,0 +1,77 @@
+"""``edgekit models`` and ``edgekit targets``: what can be exported, and where to."""
+
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, TARGETS
+from edgekit.cli import console
+from edgekit.models.registry import MODELS
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
+
+
+def models(*, as_json: AsJson = False) -> None:
+    """List the models edgekit knows by name: parameters, multiply-adds, resolution, methods.
+
+    \b
+    edgekit models
+    edgekit models --json
+    """
+    if as_json:
+        rows = [
+            {"name": m.name, "about": m.about, "parameters": m.parameters, "macs": m.macs, "resolution": m.resolution, "methods": list(m.methods)}
+            for m in MODELS
+        ]
+        console.print_json({"schema_version": 1, "command": "models", "models": rows})
+        return
+    console.print_table(
+        ("model", "M parameters", "M MACs", "resolution", "methods", "about"),
+        [(m.name, f"{m.parameters / 1e6:.2f}", f"{m.macs / 1e6:.0f}", str(m.resolution), ", ".join(m.methods), m.about) for m in MODELS],
+    )
+    console.note("\nMACs are multiply-adds at that resolution. Your own model: edgekit export path/to/file.py:factory --target T")
+
+
+def targets(*, as_json: AsJson = False) -> None:
+    """List the targets: precisions, inputs, and whether what they need is installed.
+
+    \b
+    edgekit targets
+    edgekit targets --json
+    """
+    missing = {t.name: [module for module in t.modules if importlib.util.find_spec(module) is None] for t in TARGETS}
+    if as_json:
+        rows = [
+            {
+                "name": t.name,
+                "alias": t.alias,
+                "about": t.about,
+                "suffix": t.suffix,
+                "precisions": list(t.precisions),
+                "inputs": list(t.inputs),
+                "backends": list(BACKENDS) if t.name == "executorch" else [],
+                "deployment_targets": list(DEPLOYMENT_TARGETS) if t.name == "coreml" else [],
+                "extra": t.extra,
+                "installed": not missing[t.name],
+                "missing": missing[t.name],
+            }
+            for t in TARGETS
+        ]
+        console.print_json({"schema_version": 1, "command": "targets", "targets": rows})
+        return
+    console.print_table(
+        ("target", "writes", "precisions", "inputs", "installed", "about"),
+        [
+            (
+                t.name + (f" ({t.alias})" if t.alias else ""),
+                t.suffix,
+                ", ".join(t.precisions),
+                ", ".join(t.inputs),
+                "yes" if not missing[t.name] else f"no: pip install 'edgekit[{t.extra}]'",
+                t.about,
+            )
+            for t in TARGETS
+        ],
+    )
+    console.note("\nThe first precision and input are the default.")

@@ -1,0 +1,77 @@
+"""The ``edgekit`` command: its subcommands, and how errors become sentences and exit codes."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from edgekit import __version__
+from edgekit.cli import console
+from edgekit.cli.doctor import doctor
+from edgekit.cli.export import export
+from edgekit.cli.inspect import inspect
+from edgekit.cli.listing import models, targets
+from edgekit.cli.verify import verify
+from edgekit.cli.weights import weights
+from edgekit.errors import EdgekitError
+
+_INTERNAL_ERROR = 1
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="edgekit",
+    help="Export dynamic PyTorch vision models to phones: rewritten, lowered, run and proved.",
+    epilog="Start with:  edgekit export emov2-5m --target coreml --target tflite",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (export, verify, inspect, models, targets, doctor):
+    app.command()(command)
+app.add_typer(weights, name="weights")
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with the flag's value
+    if wanted:
+        sys.stdout.write(f"edgekit {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False
+) -> None:
+    """Export dynamic PyTorch vision models to phones: rewritten, lowered, run and proved."""
+
+
+class _Interrupted(BaseException):
+    """Somebody asked the process to stop; leaves through every ``finally``, so that staging folders are removed."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise _Interrupted
+
+
+def main() -> None:
+    """Run the command line and exit with the code of its error: 2 usage, 3 bad input, 4 cannot export, 5 parity, ..."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        app()  # shows usage errors itself and exits with 2
+    except EdgekitError as error:
+        console.print_error(error)
+        sys.exit(error.exit_code)
+    except _Interrupted:
+        console.note("interrupted; nothing half-written is left")
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output left; nothing to say, and nowhere to say it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_INTERNAL_ERROR)
+    except Exception as error:  # noqa: BLE001  the last line of defence: a sentence, and the trace in a file
+        console.print_internal_error(error)
+        sys.exit(_INTERNAL_ERROR)

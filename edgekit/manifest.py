@@ -1,0 +1,90 @@
+"""What a manifest says, put together from the parts of an export, and read back."""
+
+import importlib.metadata
+from typing import Any
+
+import attrs
+
+from edgekit import artifact
+from edgekit.capabilities import TargetFacts
+from edgekit.errors import ArtifactError
+from edgekit.interface import MethodSpec, Preprocessing, TensorSpec
+from edgekit.models.source import SourceModel
+from edgekit.recipe import Recipe
+from edgekit.rewrites.base import RewriteReport
+from edgekit.targets.base import Inspection
+from edgekit.verify.parity import Parity
+
+_DISTRIBUTIONS = {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"}
+
+
+def tool_versions(facts: TargetFacts) -> dict[str, str]:
+    """Return the versions of edgekit, torch and the target's packages."""
+    names = ["edgekit", "torch", *(_DISTRIBUTIONS.get(module, module) for module in facts.modules)]
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def build_document(
+    *,
+    recipe: Recipe,
+    facts: TargetFacts,
+    source: SourceModel,
+    file_name: str,
+    sha256: str,
+    size: int,
+    labels_sha256: str | None,
+    methods: tuple[MethodSpec, ...],
+    rewrites: tuple[RewriteReport, ...],
+    inspection: Inspection,
+    parity: Parity,
+) -> dict[str, Any]:
+    """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal."""
+    return {
+        "schema_version": artifact.MANIFEST_SCHEMA,
+        "artifact": {"name": file_name, "sha256": sha256, "size_bytes": size, "sections": dict(inspection.sections)},
+        "recipe": recipe.to_json(),
+        "recipe_sha256": recipe.digest(),
+        "model": {"name": source.name, "parameters": source.parameters, "trained": source.trained, "weights_sha256": source.weights_sha256},
+        "labels_sha256": labels_sha256,
+        "tools": tool_versions(facts),
+        "methods": [attrs.asdict(method) for method in methods],
+        "preprocessing": attrs.asdict(source.preprocessing),
+        "rewrites": [attrs.asdict(report) for report in rewrites],
+        "operators": dict(sorted(inspection.operators.items())),
+        "delegation": attrs.asdict(inspection.delegation),
+        "parity": parity.to_json(),
+    }
+
+
+def methods_from_json(rows: Any) -> tuple[MethodSpec, ...]:
+    """Read the methods of a manifest back.
+
+    :raises ArtifactError: not of that form.
+    """
+    try:
+        return tuple(MethodSpec(name=str(row["name"]), inputs=_specs(row["inputs"]), outputs=_specs(row["outputs"])) for row in rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "the manifest's methods cannot be read", why=f"{type(error).__name__}: {error}", hint="export again with --overwrite"
+        ) from error
+
+
+def _specs(rows: Any) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(name=str(row["name"]), dtype=str(row["dtype"]), shape=tuple(int(size) for size in row["shape"]), layout=row["layout"])
+        for row in rows
+    )
+
+
+def preprocessing_from_json(row: Any) -> Preprocessing:
+    """Read the preprocessing of a manifest back.
+
+    :raises ArtifactError: not of that form.
+    """
+    try:
+        values = dict(row)
+        return Preprocessing(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "the manifest's preprocessing cannot be read", why=f"{type(error).__name__}: {error}", hint="export again with --overwrite"
+        ) from error

@@ -1,0 +1,200 @@
+"""From what the user names, a registered model or a factory of their own, to a model ready to be captured."""
+
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from attrs import frozen
+from torch import Tensor, nn
+
+from edgekit.errors import ModelSourceError, UnknownNameError, UsageError
+from edgekit.interface import Preprocessing
+from edgekit.models.build import build_model
+from edgekit.models.checkpoints import file_sha256, load_checkpoint
+from edgekit.models.registry import MODELS, model_entry
+from edgekit.user_code import user_frame
+
+_DEFAULT_RESOLUTION = 224
+
+
+@frozen(kw_only=True)
+class SourceModel:
+    """An eager model and what is known about it.
+
+    ``slug`` is the part of file names that stands for it. ``trained`` is ``False`` for a registered model without
+    a checkpoint, ``True`` with one, ``None`` for a user's factory, whose weights edgekit cannot judge.
+    """
+
+    name: str
+    slug: str
+    module: nn.Module
+    resolution: int
+    preprocessing: Preprocessing
+    trained: bool | None
+    weights_sha256: str | None
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        return sum(p.numel() for p in self.module.parameters())
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the image input, ``(1, 3, R, R)``."""
+        return (1, 3, self.resolution, self.resolution)
+
+
+def is_factory(name: str) -> bool:
+    """Whether a model name is ``module:factory`` or ``path.py:factory`` rather than a registered name."""
+    return ":" in name
+
+
+def slug_of(name: str) -> str:
+    """Return the part of file names that stands for a model: ``nets/my_net.py:build`` -> ``my_net-build``."""
+    if not is_factory(name):
+        return name
+    place, _, factory = name.rpartition(":")
+    stem = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{stem}-{factory}")
+
+
+def default_resolution(name: str) -> int:
+    """Return the resolution a model is built for when none is asked for.
+
+    :raises UnknownNameError: not registered and not a factory.
+    """
+    return _DEFAULT_RESOLUTION if is_factory(name) else model_entry(name).resolution
+
+
+def load_source(name: str, *, resolution: int | None = None, num_classes: int | None = None, weights: Path | None = None) -> SourceModel:
+    """Build the model a user named.
+
+    :raises UnknownNameError: not a registered name.
+    :raises UsageError: an option the model cannot take.
+    :raises ModelSourceError: the user's file or factory does not give a model.
+    :raises CheckpointError: the weights cannot be loaded.
+    """
+    resolution = default_resolution(name) if resolution is None else resolution
+    if is_factory(name):
+        module = _call_factory(name, resolution=resolution, num_classes=num_classes)
+        if weights is not None:
+            load_checkpoint(module, weights)
+        trained = True if weights is not None else None
+    else:
+        module = build_model(name, resolution=resolution, num_classes=num_classes, weights=weights)
+        trained = weights is not None
+    return SourceModel(
+        name=name,
+        slug=slug_of(name),
+        module=module.eval(),
+        resolution=resolution,
+        preprocessing=Preprocessing(resolution=resolution),
+        trained=trained,
+        weights_sha256=None if weights is None else file_sha256(weights),
+    )
+
+
+def _call_factory(name: str, *, resolution: int, num_classes: int | None) -> nn.Module:
+    place, _, attribute = name.rpartition(":")
+    factory = _find_factory(place, attribute)
+    given: dict[str, Any] = {"resolution": resolution, "num_classes": num_classes}
+    accepted = inspect.signature(factory).parameters
+    if num_classes is not None and "num_classes" not in accepted:
+        raise UsageError(f"{name} takes no num_classes", where=f"def {attribute}({', '.join(accepted)})", hint="leave out --num-classes")
+    try:
+        model = factory(**{key: value for key, value in given.items() if key in accepted and value is not None})
+    except Exception as error:
+        raise ModelSourceError(
+            f"the factory {name} raised {type(error).__name__}",
+            what=str(error) or None,
+            where=user_frame(error),
+            hint="call it in Python to see the whole trace",
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelSourceError(
+            f"the factory {name} returned a {type(model).__name__}", why="edgekit exports a torch.nn.Module", where=f"{place}:{attribute}"
+        )
+    return model
+
+
+def _find_factory(place: str, attribute: str) -> Callable[..., Any]:
+    module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+    try:
+        factory = getattr(module, attribute)
+    except AttributeError:
+        callables = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ModelSourceError(
+            f"{place} has no {attribute!r}", what=f"callables there: {', '.join(sorted(callables)) or 'none'}", hint="name one as path.py:factory"
+        ) from None
+    if not callable(factory):
+        raise ModelSourceError(f"{place}:{attribute} is a {type(factory).__name__}, not a function that returns a model")
+    return factory
+
+
+def _import_file(path: Path) -> ModuleType:
+    path = path.resolve()
+    if not path.is_file():
+        raise ModelSourceError(
+            f"no file {path.name}", what=f"looked for {path}", hint="give the path of a Python file, then a colon and the factory's name"
+        )
+    # Under the file's own name, so that its classes say where they come from; its folder is importable for helpers beside it.
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ModelSourceError(f"{path.name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    shadowed = sys.modules.get(path.stem)
+    if shadowed is None:
+        sys.modules[path.stem] = module  # dataclasses and inspect look there; never over another module's name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(path.stem, None) if shadowed is None else None
+        raise ModelSourceError(f"importing {path.name} raised {type(error).__name__}", what=str(error) or None, where=_error_line(error)) from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _import_module(place: str) -> ModuleType:
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", place):
+        raise UnknownNameError("model", f"{place}:...", [entry.name for entry in MODELS])
+    try:
+        return importlib.import_module(place)
+    except ImportError as error:
+        hint = "is it installed in this environment? A file is given with its ending: path/to/file.py:factory"
+        raise ModelSourceError(f"cannot import {place}", what=str(error), hint=hint) from error
+    except Exception as error:
+        raise ModelSourceError(f"importing {place} raised {type(error).__name__}", what=str(error) or None, where=_error_line(error)) from error
+
+
+def _error_line(error: Exception) -> str | None:
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or '?').name}:{error.lineno}    {(error.text or '').strip()}"
+    return user_frame(error)
+
+
+def check_runs(source: SourceModel, example: Tensor) -> Any:
+    """Run the eager model once and return its output.
+
+    :raises ModelSourceError: it does not run on the image it will be exported for.
+    """
+    import torch
+
+    try:
+        with torch.no_grad():
+            return source.module(example)
+    except Exception as error:
+        raise ModelSourceError(
+            f"{source.name} does not run on an image of shape {tuple(example.shape)}",
+            what=f"{type(error).__name__}: {traceback.format_exception_only(error)[-1].strip().partition(': ')[2]}",
+            where=user_frame(error),
+            hint="check --resolution, and that forward takes one image",
+        ) from error

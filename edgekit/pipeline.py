@@ -1,0 +1,301 @@
+"""The stages of ``export``, in order: request, build, reference, then for each target rewrite, lower, verify, publish."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from attrs import field, frozen
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from edgekit import artifact
+from edgekit.capabilities import TargetFacts, target_facts
+from edgekit.capture import capture
+from edgekit.errors import BadInputError, ParityError
+from edgekit.interface import Layout, MethodSpec, TensorSpec
+from edgekit.manifest import build_document
+from edgekit.models.source import SourceModel, check_runs, default_resolution, load_source, slug_of
+from edgekit.outputs import named_outputs
+from edgekit.progress import Listener, Silent, stage
+from edgekit.recipe import Recipe
+from edgekit.requests import recipes_for
+from edgekit.rewrites.apply import rewrite_modules, rewrite_program
+from edgekit.rewrites.base import RewriteReport
+from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
+from edgekit.targets.base import Delegation, LoweringJob, Metadata
+from edgekit.targets.registry import get_target
+from edgekit.verify.check import check_artifact, eager_outputs
+from edgekit.verify.parity import Parity
+from edgekit.verify.samples import Sample, verification_samples
+from edgekit.verify.tolerances import tolerance_for
+
+INPUT_NAME = "image"
+METHOD_NAME = "forward"
+
+
+@frozen(kw_only=True)
+class ExportedArtifact:
+    """One artifact that was written, verified and put in place."""
+
+    target: str
+    precision: str
+    path: Path
+    manifest: Path
+    size_bytes: int
+    sha256: str
+    methods: tuple[str, ...]
+    seconds: float
+    rewrites: tuple[RewriteReport, ...]
+    delegation: Delegation
+    parity: Parity
+
+
+@frozen(kw_only=True)
+class ExportResult:
+    """All artifacts of one export."""
+
+    model: str
+    trained: bool | None
+    artifacts: tuple[ExportedArtifact, ...]
+
+
+Rewritten = tuple[ExportedProgram, tuple[RewriteReport, ...]]
+
+
+@frozen
+class _Prepared:
+    """What every target of one export starts from."""
+
+    source: SourceModel
+    example: tuple[Tensor, ...]
+    samples: tuple[Sample, ...]
+    reference: dict[str, list[Any]]
+    programs: dict[tuple[Any, ...], Rewritten] = field(factory=dict)
+    """Rewritten programs by what shaped them: targets that get the same forms share one."""
+
+
+def artifact_path(recipe: Recipe, output_dir: Path) -> Path:
+    """Return where a recipe's artifact goes: ``<model>_<resolution>_<precision>[_<backend>].<ending>``."""
+    facts = target_facts(recipe.target)
+    resolution = recipe.resolution or default_resolution(recipe.model)
+    backend = f"_{recipe.backend}" if recipe.backend not in (None, "xnnpack") else ""
+    return output_dir / f"{slug_of(recipe.model)}_{resolution}_{recipe.precision}{backend}{facts.suffix}"
+
+
+def export(
+    model: str,
+    *,
+    targets: Sequence[str],
+    precision: str | None = None,
+    resolution: int | None = None,
+    num_classes: int | None = None,
+    weights: str | Path | None = None,
+    labels: str | Path | None = None,
+    input: str | None = None,
+    backend: str | None = None,
+    deployment_target: str | None = None,
+    atol: float | None = None,
+    output_dir: str | Path = ".",
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> ExportResult:
+    """Export a model to every target: rewritten, lowered, run and compared with eager, then put in place with its manifest.
+
+    :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
+    :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``.
+    :param precision: see ``edgekit targets``; each target's default when ``None``.
+    :param output_dir: folder for the artifacts, made if needed.
+    :param overwrite: replace artifacts that are there already.
+    :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
+    :raises CannotExportError: the model cannot be captured, rewritten or lowered. :raises ParityError: an artifact does
+        not compute what the model computes; it is not published.
+    """
+    recipes = recipes_for(
+        model,
+        targets,
+        precision=precision,
+        resolution=resolution,
+        num_classes=num_classes,
+        weights=weights,
+        labels=labels,
+        input=input,
+        backend=backend,
+        deployment_target=deployment_target,
+        atol=atol,
+    )
+    return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, listener=listener)
+
+
+def export_recipes(recipes: Sequence[Recipe], *, output_dir: Path, overwrite: bool = False, listener: Listener | None = None) -> ExportResult:
+    """Export recipes of one model (same weights, resolution and classes); see :func:`export`."""
+    listener = listener or Silent()
+    paths = check_request(recipes, output_dir, overwrite=overwrite)
+    prepared = prepare(recipes[0], listener)
+    exported = [_export_one(recipe, path, prepared, overwrite=overwrite, listener=listener) for recipe, path in zip(recipes, paths, strict=True)]
+    return ExportResult(model=recipes[0].model, trained=prepared.source.trained, artifacts=tuple(exported))
+
+
+def check_request(recipes: Sequence[Recipe], output_dir: Path, *, overwrite: bool) -> list[Path]:
+    """Refuse what could not succeed, before anything slow happens; return where each artifact will be.
+
+    :raises UsageError: unknown names, a missing extra. :raises OutputError: the place cannot be written or is taken.
+    """
+    paths = [artifact_path(recipe, output_dir) for recipe in recipes]
+    for recipe in recipes:
+        get_target(recipe.target)
+    for path in paths:
+        artifact.check_output(path, overwrite=overwrite)
+    return paths
+
+
+def prepare(recipe: Recipe, listener: Listener) -> _Prepared:
+    """Build the eager model and what it answers on the verification samples."""
+    with stage(listener, "build") as step:
+        source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
+        samples = verification_samples(source.preprocessing)
+        example = (torch.from_numpy(samples[0].tensor),)
+        named_outputs(check_runs(source, example[0]))
+        reference = eager_outputs(source, samples)
+        trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
+        step.detail = f"{source.name}  {source.resolution}x{source.resolution}  {source.parameters / 1e6:.2f} M parameters  {trained}"
+    return _Prepared(source, example, samples, reference)
+
+
+def rewritten_program(source: SourceModel, facts: TargetFacts, example: tuple[Tensor, ...]) -> Rewritten:
+    """Bring a model into the form a target gets: module rewrites, capture, graph rewrites, each proved.
+
+    :raises CaptureError: it cannot be captured. :raises RewriteError: a rewrite changed a value.
+    """
+    module, module_reports = rewrite_modules(source.module, MODULE_REWRITES, facts, example)
+    program = capture(source.name, module, example)
+    program, graph_reports = rewrite_program(program, GRAPH_REWRITES, facts, example)
+    return program, module_reports + graph_reports
+
+
+def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: bool, listener: Listener) -> ExportedArtifact:
+    facts, target, source = target_facts(recipe.target), get_target(recipe.target), prepared.source
+    start = time.perf_counter()
+    with stage(listener, f"{facts.name}: rewrite") as step:
+        key = (facts.forms, facts.limits)
+        if key not in prepared.programs:
+            prepared.programs[key] = rewritten_program(source, facts, prepared.example)
+        program, rewrites = prepared.programs[key]
+        step.detail = " · ".join(f"{r.name} {len(r.sites)}" for r in rewrites if r.sites) or "nothing to rewrite"
+    methods = (method_spec(recipe, facts, source, prepared.reference),)
+    labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0].shape[-1])
+    with artifact.staging(path.parent) as folder:
+        staged = folder / path.name
+        with stage(listener, f"{facts.name}: lower") as step:
+            metadata = metadata_for(source, labels)
+            target.lower(LoweringJob(programs={METHOD_NAME: program}, methods=methods, recipe=recipe, metadata=metadata, destination=staged))
+            inspection = target.inspect(staged)
+            step.detail = f"{artifact.size_bytes(staged) / 1e6:.2f} MB {recipe.precision}"
+        with stage(listener, f"{facts.name}: verify") as step:
+            tolerance = tolerance_for(recipe.precision, recipe.atol)
+            parity = check_artifact(target, staged, methods, prepared.samples, prepared.reference, tolerance)
+            step.detail = describe_parity(parity)
+        require_parity(parity, path.name)
+        sha256, size = artifact.digest(staged), artifact.size_bytes(staged)
+        document = build_document(
+            recipe=attrs.evolve(recipe, resolution=source.resolution),
+            facts=facts,
+            source=source,
+            file_name=path.name,
+            sha256=sha256,
+            size=size,
+            labels_sha256=labels_sha256,
+            methods=methods,
+            rewrites=rewrites,
+            inspection=inspection,
+            parity=parity,
+        )
+        artifact.publish(staged, document, path, overwrite=overwrite)
+    return ExportedArtifact(
+        target=facts.name,
+        precision=recipe.precision,
+        path=path,
+        manifest=artifact.manifest_path(path),
+        size_bytes=size,
+        sha256=sha256,
+        methods=tuple(method.name for method in methods),
+        seconds=time.perf_counter() - start,
+        rewrites=rewrites,
+        delegation=inspection.delegation,
+        parity=parity,
+    )
+
+
+def require_parity(parity: Parity, name: str) -> None:
+    """Stop unless the comparison passed or could not be made.
+
+    :raises ParityError: it failed.
+    """
+    if parity.verdict == "fail":
+        raise ParityError(
+            f"{name} does not compute what the model computes",
+            what=parity.reason,
+            where=f"worst on sample {parity.worst_sample!r}" if parity.worst_sample else None,
+            hint="it was not published; --atol X sets another limit if this error is acceptable",
+        )
+
+
+def describe_parity(parity: Parity) -> str:
+    """Return one line for people."""
+    if parity.verdict == "not_executed":
+        return f"NOT EXECUTED: {parity.reason}"
+    if parity.sqnr_db is None:
+        return f"FAIL: {parity.reason}"
+    return (
+        f"executed by {parity.executed_by}  max error {parity.max_abs_error:.1e}  SQNR {parity.sqnr_db:.0f} dB  "
+        f"top-1 {parity.top1_agreement:.0%} of {parity.samples}  {parity.verdict}"
+    )
+
+
+def method_spec(recipe: Recipe, facts: TargetFacts, source: SourceModel, reference: dict[str, list[Any]]) -> MethodSpec:
+    """Return the interface the artifact has to offer."""
+    batch, channels, height, width = source.input_shape
+    layout: Layout = "NHWC" if facts.image_layout == "NHWC" else "NCHW"
+    shape = (batch, height, width, channels) if layout == "NHWC" else source.input_shape
+    image = TensorSpec(name=INPUT_NAME, dtype="image" if recipe.input == "image" else "float32", shape=shape, layout=layout)
+    outputs = tuple(
+        TensorSpec(name=name, dtype=str(values[0].dtype), shape=tuple(values[0].shape), layout="NC" if values[0].ndim == 2 else "other")
+        for name, values in reference.items()
+    )
+    return MethodSpec(name=METHOD_NAME, inputs=(image,), outputs=outputs)
+
+
+def metadata_for(source: SourceModel, labels: tuple[str, ...]) -> Metadata:
+    """Return what the artifact says about itself."""
+    import edgekit
+
+    state = {True: "", False: ", untrained", None: ", weights as its factory made them"}[source.trained]
+    return Metadata(
+        description=f"{source.name} image classifier for {source.resolution} x {source.resolution} RGB images{state}",
+        author="exported with edgekit",
+        license="see the licence of the model and its weights",
+        edgekit_version=edgekit.__version__,
+        preprocessing=source.preprocessing,
+        labels=labels,
+        trained=source.trained,
+    )
+
+
+def read_labels(path: Path | None, classes: int) -> tuple[tuple[str, ...], str | None]:
+    """Read class names, one a line, and the file's sha256.
+
+    :raises BadInputError: unreadable, or not one line for each class.
+    """
+    if path is None:
+        return (), None
+    try:
+        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"cannot read labels {path.name}", why=str(error)) from error
+    if len(labels) != classes:
+        raise BadInputError(
+            f"{path.name} has {len(labels)} labels, the model {classes} classes", hint="one class name a line, in the order of the logits"
+        )
+    return labels, artifact.digest(path)

@@ -1,0 +1,90 @@
+"""An artifact opened on this host: run its methods by name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+
+from edgekit.artifact import Manifest, read_manifest
+from edgekit.capabilities import TARGETS, TargetFacts
+from edgekit.errors import ArtifactError, UnknownNameError, UsageError
+from edgekit.interface import MethodSpec, TensorSpec
+from edgekit.manifest import methods_from_json
+from edgekit.targets.base import Executable
+from edgekit.targets.registry import get_target
+
+Array = np.ndarray
+
+
+def facts_of_file(path: Path) -> TargetFacts:
+    """Return the target an artifact belongs to, by its ending.
+
+    :raises ArtifactError: nothing is there, or the ending is none of edgekit's.
+    """
+    if not path.exists():
+        raise ArtifactError(f"no artifact {path.name}", what=f"looked for {path}", hint="edgekit export MODEL --target T writes one")
+    for facts in TARGETS:
+        if path.suffix == facts.suffix:
+            return facts
+    raise ArtifactError(f"{path.name} is not an artifact edgekit knows", what=f"endings: {', '.join(facts.suffix for facts in TARGETS)}")
+
+
+@frozen(kw_only=True)
+class LoadedArtifact:
+    """An opened artifact.
+
+    ``methods`` tells names, shapes, dtypes and layouts: from the manifest where there is one, else from the file.
+    """
+
+    path: Path
+    target: TargetFacts
+    manifest: Manifest | None
+    methods: tuple[MethodSpec, ...]
+    executable: Executable
+
+    def run(self, method: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run a method on arrays by input name and return its outputs by name.
+
+        An input may also be given in the model's own layout, ``(1, 3, H, W)``, where the artifact takes
+        ``(1, H, W, 3)``: it is transposed. Nothing else is converted.
+
+        :raises UnknownNameError: no such method.
+        :raises UsageError: an input is missing, unknown, or of another shape or dtype.
+        """
+        spec = next((m for m in self.methods if m.name == method), None)
+        if spec is None:
+            raise UnknownNameError("method", method, [m.name for m in self.methods])
+        if inputs.keys() != {tensor.name for tensor in spec.inputs}:
+            raise UsageError(f"{method} takes {', '.join(t.name for t in spec.inputs)}", what=f"given: {', '.join(inputs) or 'nothing'}")
+        # The file's own names, by position: some formats store none.
+        own = next(m for m in self.executable.methods if m.name == method)
+        given = {native.name: _fitted(inputs[tensor.name], tensor) for native, tensor in zip(own.inputs, spec.inputs, strict=True)}
+        results = self.executable.run(method, given)
+        return {tensor.name: results[native.name] for native, tensor in zip(own.outputs, spec.outputs, strict=True)}
+
+
+def _fitted(array: Array, spec: TensorSpec) -> Array:
+    if array.shape != spec.shape and spec.layout == "NHWC" and array.ndim == 4 and array.transpose(0, 2, 3, 1).shape == spec.shape:
+        array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+    if array.shape != spec.shape:
+        raise UsageError(f"input {spec.name} has shape {array.shape}", what=f"expected {spec.shape} ({spec.layout})")
+    expected = "uint8" if spec.dtype == "image" else spec.dtype
+    if array.dtype != expected:
+        raise UsageError(f"input {spec.name} is {array.dtype}", what=f"expected {expected}", hint=f"array.astype({expected!r})")
+    return array
+
+
+def load_artifact(path: str | Path, *, threads: int = 1) -> LoadedArtifact:
+    """Open an artifact from disk, checking it against its manifest where there is one.
+
+    :param threads: threads the runtime may use, where it lets itself be told.
+    :raises ArtifactError: missing, truncated, foreign, or not what its manifest says.
+    :raises MissingExtraError: the runtime is not installed.
+    """
+    path = Path(path)
+    facts = facts_of_file(path)
+    manifest = read_manifest(path)
+    executable = get_target(facts.name).open(path, threads=threads)
+    methods = executable.methods if manifest is None else methods_from_json(manifest.document["methods"])
+    return LoadedArtifact(path=path, target=facts, manifest=manifest, methods=methods, executable=executable)

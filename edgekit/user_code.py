@@ -1,0 +1,38 @@
+"""Finds the line of the user's own code that an error or a graph node comes from."""
+
+import re
+import site
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+
+_INSTALLED = tuple(
+    str(Path(place).resolve())
+    for place in {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_paths()["stdlib"], str(Path(__file__).parent), sys.prefix}
+)
+
+
+def is_user_file(filename: str) -> bool:
+    """Whether a file is neither installed with Python, nor a package's, nor edgekit's."""
+    return not filename.startswith("<") and not str(Path(filename).resolve()).startswith(_INSTALLED)
+
+
+def user_frame(error: BaseException) -> str | None:
+    """Return ``file.py:88, in forward    code`` of the innermost frame in the user's code, or ``None``."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_file(frame.filename)]
+    if not frames:
+        return None
+    frame = frames[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}    {frame.line or ''}".rstrip()
+
+
+def user_line(stack_trace: str | None) -> str | None:
+    """Return ``file.py:88, in forward    code`` of the innermost frame of a graph node's stack trace in the user's code."""
+    if not stack_trace:
+        return None
+    found = None
+    for match in re.finditer(r'File "([^"]+)", line (\d+), in (\S+)\n\s+(.*)', stack_trace):
+        if is_user_file(match[1]):
+            found = f"{Path(match[1]).name}:{match[2]}, in {match[3]}    {match[4].strip()}"
+    return found

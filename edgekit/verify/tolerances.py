@@ -1,0 +1,48 @@
+"""How far an artifact may be from eager, as rows that cite what was measured."""
+
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Tolerance:
+    """Limits for one precision; ``None`` does not limit. ``evidence`` is what they rest on."""
+
+    max_rel_error: float | None = None
+    max_abs_error: float | None = None
+    min_sqnr_db: float | None = None
+    min_top1_agreement: float | None = None
+    evidence: str = ""
+
+    def exceeded_by(self, *, max_abs_error: float, max_rel_error: float, sqnr_db: float, top1_agreement: float) -> list[str]:
+        """Return a sentence for each limit that is not kept."""
+        reasons = []
+        if self.max_rel_error is not None and not max_rel_error <= self.max_rel_error:
+            reasons.append(f"relative error {max_rel_error:.2e} is over {self.max_rel_error:.0e}")
+        if self.max_abs_error is not None and not max_abs_error <= self.max_abs_error:
+            reasons.append(f"absolute error {max_abs_error:.2e} is over {self.max_abs_error:.2g}")
+        if self.min_sqnr_db is not None and not sqnr_db >= self.min_sqnr_db:
+            reasons.append(f"SQNR {sqnr_db:.1f} dB is under {self.min_sqnr_db:.0f} dB")
+        if self.min_top1_agreement is not None and not top1_agreement >= self.min_top1_agreement:
+            reasons.append(f"top-1 agrees on {top1_agreement:.0%} of the samples, less than {self.min_top1_agreement:.0%}")
+        return reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return attrs.asdict(self)
+
+
+def tolerance_for(precision: str, atol: float | None = None) -> Tolerance:
+    """Return the row of a precision; ``atol`` replaces its error limits by one on the absolute error."""
+    row = TOLERANCES[precision]
+    if atol is None:
+        return row
+    return Tolerance(max_abs_error=atol, min_top1_agreement=row.min_top1_agreement, evidence="limit given by the user")
+
+
+TOLERANCES: dict[str, Tolerance] = {
+    "fp32": Tolerance(max_rel_error=1e-4, min_sqnr_db=90, min_top1_agreement=1.0, evidence="to be measured"),
+    "fp16": Tolerance(max_rel_error=2e-2, min_sqnr_db=45, min_top1_agreement=1.0, evidence="to be measured"),
+}
