@@ -8,14 +8,14 @@ import traceback
 from pathlib import Path
 
 _INSTALLED = tuple(
-    str(Path(place).resolve())
+    Path(place).resolve()
     for place in {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_paths()["stdlib"], str(Path(__file__).parent), sys.prefix}
 )
 
 
 def is_user_file(filename: str) -> bool:
     """Whether a file is neither installed with Python, nor a package's, nor edgekit's."""
-    return not filename.startswith("<") and not str(Path(filename).resolve()).startswith(_INSTALLED)
+    return not filename.startswith("<") and not any(Path(filename).resolve().is_relative_to(place) for place in _INSTALLED)
 
 
 def user_frame(error: BaseException) -> str | None:
@@ -32,7 +32,7 @@ def user_line(stack_trace: str | None) -> str | None:
     if not stack_trace:
         return None
     found = None
-    for match in re.finditer(r'File "([^"]+)", line (\d+), in (\S+)\n\s+(.*)', stack_trace):
+    for match in re.finditer(r'File "([^"]+)", line (\d+), in (\S+)(?:\n\s+(?!File ")(\S.*))?', stack_trace):
         if is_user_file(match[1]):
-            found = f"{Path(match[1]).name}:{match[2]}, in {match[3]}    {match[4].strip()}"
+            found = f"{Path(match[1]).name}:{match[2]}, in {match[3]}    {(match[4] or '').strip()}".rstrip()
     return found

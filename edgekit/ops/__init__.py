@@ -1,0 +1,1 @@
+"""Operators that models are written with and rewrites recognise."""

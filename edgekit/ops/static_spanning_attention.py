@@ -20,19 +20,24 @@ class AttentionPlan:
     :param form: spelling of the partition.
     :param coincident: one window covers the map, so both partitions are the same: attend once, count twice.
     :param batched: attend over both partitions in one batched product instead of one after the other.
+    :param keys_transposed: channels last: cut k as ``(..., D, tokens)`` in the move that cuts it, not behind it.
     :param scale: factor on ``q k^T``; ``None`` once it is part of q's weights.
     """
 
     form: WindowForm
     coincident: bool = False
     batched: bool = False
+    keys_transposed: bool = False
     scale: float | None = None
 
 
 class StaticSpanningAttention(nn.Module):
-    """Neighbour and distant window attention on a ``(1, channels, H, W)`` map of fixed size."""
+    """Neighbour and distant window attention on a ``(1, channels, H, W)`` map of fixed size.
 
-    def __init__(self, q: nn.Conv2d, k: nn.Conv2d, v: nn.Conv2d, *, heads: int, window: int, size: tuple[int, int], plan: AttentionPlan) -> None:
+    q, k and v project channels: linear layers where the form has channels last, 1x1 convolutions where it has them first.
+    """
+
+    def __init__(self, q: nn.Module, k: nn.Module, v: nn.Module, *, heads: int, window: int, size: tuple[int, int], plan: AttentionPlan) -> None:
         super().__init__()
         self.q, self.k, self.v = q, k, v
         self.heads = heads
@@ -47,21 +52,25 @@ class StaticSpanningAttention(nn.Module):
         padded = any(self.padding)
         if padded:
             x = F.pad(x, self.padding)
+        if self.plan.form.layout == "channels_last":
+            x = x.permute(0, 2, 3, 1)
         q, k, v = self.q(x), self.k(x), F.gelu(self.v(x))
         if self.plan.coincident:
-            out = self._merge(self._attend(*(self._partition(t, "neighbour") for t in (q, k, v)), factor=2.0), "neighbour")
+            out = self._merge(self._attend(*self._cut(q, k, v, "neighbour"), factor=2.0), "neighbour")
         elif self.plan.batched:
-            both = (torch.cat([self._partition(t, "neighbour"), self._partition(t, "distant")]) for t in (q, k, v))
-            near, far = self._attend(*both).chunk(2)
+            both = zip(self._cut(q, k, v, "neighbour"), self._cut(q, k, v, "distant"), strict=True)
+            near, far = self._attend(*(torch.cat(pair) for pair in both)).chunk(2)
             out = self._merge(near, "neighbour") + self._merge(far, "distant")
         else:
-            near = self._merge(self._attend(*(self._partition(t, "neighbour") for t in (q, k, v))), "neighbour")
-            far = self._merge(self._attend(*(self._partition(t, "distant") for t in (q, k, v))), "distant")
+            near = self._merge(self._attend(*self._cut(q, k, v, "neighbour")), "neighbour")
+            far = self._merge(self._attend(*self._cut(q, k, v, "distant")), "distant")
             out = near + far
         return out[:, :, : self.size[0], : self.size[1]] if padded else out
 
-    def _partition(self, x: Tensor, kind: Partition) -> Tensor:
-        return partition(x, self.grid, self.heads, kind, self.plan.form)
+    def _cut(self, q: Tensor, k: Tensor, v: Tensor, kind: Partition) -> tuple[Tensor, Tensor, Tensor]:
+        form = self.plan.form
+        cut_k = partition(k, self.grid, self.heads, kind, form, transposed=self.plan.keys_transposed)
+        return partition(q, self.grid, self.heads, kind, form), cut_k, partition(v, self.grid, self.heads, kind, form)
 
     def _merge(self, x: Tensor, kind: Partition) -> Tensor:
         return merge(x, self.grid, self.heads, kind, self.plan.form)
@@ -69,7 +78,11 @@ class StaticSpanningAttention(nn.Module):
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, *, factor: float | None = None) -> Tensor:
         """Attend inside each window; ``bmm`` because ``@`` on rank 4 makes ExecuTorch copy its operands (``expand``)."""
         last = self.plan.form.layout == "channels_last"
-        scores = torch.bmm(q, k.transpose(1, 2)) if last else torch.bmm(q.transpose(1, 2), k)
+        if not last:
+            q = q.transpose(1, 2)
+        elif not self.plan.keys_transposed:
+            k = k.transpose(1, 2)
+        scores = torch.bmm(q, k)
         if self.plan.scale is not None:
             scores = scores * self.plan.scale
         weights = scores.softmax(dim=-1)

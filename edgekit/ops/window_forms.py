@@ -1,7 +1,8 @@
 """Static spellings of the window partition, each with its inverse, free of ranks the targets lack.
 
-The natural partition ``b c (n1 h) (n2 w) -> (b n1 n2) c h w`` has rank 6 (Core ML stops at 5, LiteRT's GPU at 4).
-With one image the batch axis is free, and rows and columns can be cut one after the other. Every form maps
+The natural partition ``b c (n1 h) (n2 w) -> (b n1 n2) c h w`` and the split into heads behind it move axes twice, at
+rank 6 (Core ML stops at 5, LiteRT's GPU at 4). With one image the batch axis is free: cut and split become one move at
+rank 6, one or two at rank 5, and two at rank 4. Every form maps
 
     (1, heads * D, H, W)  ->  (windows * heads, window * window, D)      channels last: tokens are rows
                           or  (windows * heads, D, window * window)      channels first: tokens are columns
@@ -21,10 +22,10 @@ Layout = Literal["channels_last", "channels_first"]
 
 @frozen
 class WindowForm:
-    """One spelling: where the channels stand, and the highest rank it may use (5 or 4)."""
+    """One spelling: where the channels stand, and the highest rank it may use (6, 5 or 4)."""
 
     layout: Layout
-    max_rank: Literal[5, 4]
+    max_rank: Literal[6, 5, 4]
 
 
 @frozen
@@ -51,12 +52,14 @@ class Grid:
         return self.rows * self.columns
 
 
-def partition(x: Tensor, grid: Grid, heads: int, kind: Partition, form: WindowForm) -> Tensor:
-    """Cut a map ``(1, heads * D, H, W)`` into ``(windows * heads, tokens, D)``, or ``(..., D, tokens)`` channels first."""
+def partition(x: Tensor, grid: Grid, heads: int, kind: Partition, form: WindowForm, *, transposed: bool = False) -> Tensor:
+    """Cut a map into windows and heads.
+
+    Channels last takes ``(1, H, W, heads * D)`` and gives ``(windows * heads, tokens, D)``, or with ``transposed``
+    ``(windows * heads, D, tokens)``. Channels first takes ``(1, heads * D, H, W)`` and gives the latter always.
+    """
     if form.layout == "channels_last":
-        tokens = _cut_channels_last(x.permute(0, 2, 3, 1), grid, kind, form.max_rank)  # (windows, tokens, C)
-        windows, count, channels = tokens.shape
-        return tokens.reshape(windows, count, heads, channels // heads).permute(0, 2, 1, 3).reshape(windows * heads, count, channels // heads)
+        return _cut_channels_last(x, grid, heads, kind, form.max_rank, transposed=transposed)
     tokens = _cut_channels_first(x, grid, kind, form.max_rank)  # (windows, C, tokens)
     return tokens.reshape(grid.windows * heads, x.shape[1] // heads, grid.window**2)
 
@@ -64,35 +67,47 @@ def partition(x: Tensor, grid: Grid, heads: int, kind: Partition, form: WindowFo
 def merge(x: Tensor, grid: Grid, heads: int, kind: Partition, form: WindowForm) -> Tensor:
     """Undo :func:`partition`: back to ``(1, heads * D, H, W)``."""
     if form.layout == "channels_last":
-        count, depth = x.shape[1:]
-        tokens = x.reshape(grid.windows, heads, count, depth).permute(0, 2, 1, 3)  # (windows, tokens, heads, D)
-        return _join_channels_last(tokens, grid, heads * depth, kind, form.max_rank).permute(0, 3, 1, 2)
+        return _join_channels_last(x, grid, heads, kind, form.max_rank).permute(0, 3, 1, 2)
     return _join_channels_first(x, grid, heads * x.shape[1], kind, form.max_rank)
 
 
-def _cut_channels_last(x: Tensor, g: Grid, kind: Partition, max_rank: int) -> Tensor:
-    """``(1, H, W, C)`` to ``(windows, tokens, C)``."""
+def _cut_channels_last(x: Tensor, g: Grid, heads: int, kind: Partition, max_rank: int, *, transposed: bool) -> Tensor:
+    """``(1, H, W, heads * D)`` to ``(windows * heads, tokens, D)``, or ``(..., D, tokens)``: the last move takes either order."""
     w, n1, n2, c = g.window, g.rows, g.columns, x.shape[-1]
-    if g.windows == 1:
-        return x.reshape(1, w * w, c)
-    if kind == "neighbour":  # rows of a window are contiguous runs of w * C values
-        return x.reshape(n1, w, n2, w * c).permute(0, 2, 1, 3).reshape(g.windows, w * w, c)
-    if max_rank == 5:
-        return x.reshape(w, n1, w, n2, c).permute(1, 3, 0, 2, 4).reshape(g.windows, w * w, c)
-    x = x.reshape(w, n1, w * n2 * c).permute(1, 0, 2)  # rows first: (N1, w, ...)
-    return x.reshape(n1, w * w, n2, c).permute(0, 2, 1, 3).reshape(g.windows, w * w, c)
+    d = c // heads
 
+    def last_move(x: Tensor, batch: tuple[int, ...], tokens: tuple[int, ...], depth: int) -> Tensor:
+        order = (*batch, depth, *tokens) if transposed else (*batch, *tokens, depth)
+        shape = (g.windows * heads, d, w * w) if transposed else (g.windows * heads, w * w, d)
+        return x.permute(order).reshape(shape)
 
-def _join_channels_last(x: Tensor, g: Grid, c: int, kind: Partition, max_rank: int) -> Tensor:
-    """Window tokens, ``(windows, tokens, ...)`` with ``C`` values each, to ``(1, H, W, C)``."""
-    w, n1, n2 = g.window, g.rows, g.columns
     if g.windows == 1:
-        return x.reshape(1, w, w, c)
+        return last_move(x.reshape(w * w, heads, d), (1,), (0,), 2)
     if kind == "neighbour":
+        if max_rank == 6:
+            return last_move(x.reshape(n1, w, n2, w, heads, d), (0, 2, 4), (1, 3), 5)
+        x = x.reshape(n1, w, n2, w * c).permute(0, 2, 1, 3)  # rows of a window are runs of w * C values
+        return last_move(x.reshape(g.windows, w * w, heads, d), (0, 2), (1,), 3)
+    if max_rank >= 5:  # N2 and heads stand side by side before and after, so they move as one axis
+        return last_move(x.reshape(w, n1, w, n2 * heads, d), (1, 3), (0, 2), 4)
+    x = x.reshape(w, n1, w * n2 * c).permute(1, 0, 2)  # rows first: (N1, w, ...)
+    return last_move(x.reshape(n1, w * w, n2 * heads, d), (0, 2), (1,), 3)
+
+
+def _join_channels_last(x: Tensor, g: Grid, heads: int, kind: Partition, max_rank: int) -> Tensor:
+    """``(windows * heads, tokens, D)`` to ``(1, H, W, heads * D)``."""
+    w, n1, n2, d = g.window, g.rows, g.columns, x.shape[-1]
+    c = heads * d
+    if g.windows == 1:
+        return x.permute(1, 0, 2).reshape(1, w, w, c)
+    if kind == "neighbour":
+        if max_rank == 6:
+            return x.reshape(n1, n2, heads, w, w, d).permute(0, 3, 1, 4, 2, 5).reshape(1, g.height, g.width, c)
+        x = x.reshape(g.windows, heads, w * w, d).permute(0, 2, 1, 3)
         return x.reshape(n1, n2, w, w * c).permute(0, 2, 1, 3).reshape(1, g.height, g.width, c)
-    if max_rank == 5:
-        return x.reshape(n1, n2, w, w, c).permute(2, 0, 3, 1, 4).reshape(1, g.height, g.width, c)
-    x = x.reshape(n1, n2, w * w, c).permute(0, 2, 1, 3)  # (N1, w * w, N2, C)
+    if max_rank >= 5:
+        return x.reshape(n1, n2 * heads, w, w, d).permute(2, 0, 3, 1, 4).reshape(1, g.height, g.width, c)
+    x = x.reshape(n1, n2 * heads, w * w, d).permute(0, 2, 1, 3)  # (N1, w * w, N2 heads, D)
     return x.reshape(n1, w, w * n2 * c).permute(1, 0, 2).reshape(1, g.height, g.width, c)
 
 
@@ -101,11 +116,9 @@ def _cut_channels_first(x: Tensor, g: Grid, kind: Partition, max_rank: int) -> T
     w, n1, n2, c = g.window, g.rows, g.columns, x.shape[1]
     if g.windows == 1:
         return x.reshape(1, c, w * w)
-    if max_rank == 5:
-        if kind == "neighbour":
-            x = x.reshape(c, n1, w, n2, w).permute(1, 3, 0, 2, 4)
-        else:
-            x = x.reshape(c, w, n1, w, n2).permute(2, 4, 0, 1, 3)
+    if max_rank >= 5:
+        near = kind == "neighbour"
+        x = x.reshape(c, n1, w, n2, w).permute(1, 3, 0, 2, 4) if near else x.reshape(c, w, n1, w, n2).permute(2, 4, 0, 1, 3)
         return x.reshape(g.windows, c, w * w)
     if kind == "neighbour":
         x = x.reshape(c * n1, w, n2, w).permute(0, 2, 1, 3)  # (C N1, N2, w, w)
@@ -120,7 +133,7 @@ def _join_channels_first(x: Tensor, g: Grid, c: int, kind: Partition, max_rank: 
     w, n1, n2 = g.window, g.rows, g.columns
     if g.windows == 1:
         return x.reshape(1, c, w, w)
-    if max_rank == 5:
+    if max_rank >= 5:
         x = x.reshape(n1, n2, c, w, w)
         x = x.permute(2, 0, 3, 1, 4) if kind == "neighbour" else x.permute(2, 3, 0, 4, 1)
         return x.reshape(1, c, g.height, g.width)

@@ -23,6 +23,9 @@ SITE_TOLERANCE = 1e-4
 terms stays under 1e-5 (EMOv2 5M at 224: 3e-6 at the worst site); a wrong axis, sign or missing term is above 1e-2."""
 
 
+_TWO_SIZES = Refusal("it runs on inputs of different sizes, and a replacement is made for one")
+
+
 def rewrite_modules(
     model: nn.Module, rewrites: Sequence[ModuleRewrite], target: TargetFacts, example: tuple[Tensor, ...]
 ) -> tuple[nn.Module, tuple[RewriteReport, ...]]:
@@ -33,14 +36,14 @@ def rewrite_modules(
     """
     model = copy.deepcopy(model)
     wanted = [rewrite for rewrite in rewrites if target.wants(rewrite.name)]
-    seen = _inputs_of(model, example, lambda module: any(rewrite.match(module) for rewrite in wanted))
+    seen, resized = _inputs_of(model, example, lambda module: any(rewrite.match(module) for rewrite in wanted))
     reports = []
     for rewrite in wanted:
         sites, skips, errors = [], [], []
         for path, (module, x) in list(seen.items()):
             if not rewrite.match(module):
                 continue
-            plan = rewrite.check(module, x, target)
+            plan = _TWO_SIZES if path in resized else rewrite.check(module, x, target)
             if isinstance(plan, Refusal):
                 skips.append(Skip(site=path, reason=plan.reason))
                 continue
@@ -181,12 +184,17 @@ def _outputs(program: ExportedProgram) -> list[str]:
     return [name for name in program.graph_signature.user_outputs if isinstance(name, str)]
 
 
-def _inputs_of(model: nn.Module, example: tuple[Tensor, ...], wanted: Callable[[nn.Module], bool]) -> dict[str, tuple[nn.Module, Tensor]]:
-    """Run the model once and return, for every module ``wanted`` accepts, itself and the tensor it was given."""
+def _inputs_of(
+    model: nn.Module, example: tuple[Tensor, ...], wanted: Callable[[nn.Module], bool]
+) -> tuple[dict[str, tuple[nn.Module, Tensor]], set[str]]:
+    """Run the model once; return every module ``wanted`` accepts with the last tensor it was given, and those given several sizes."""
     seen: dict[str, tuple[nn.Module, Tensor]] = {}
+    resized: set[str] = set()
 
     def watch(path: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if path in seen and seen[path][1].shape != inputs[0].shape:
+                resized.add(path)
             seen[path] = (module, inputs[0])
 
         return hook
@@ -199,4 +207,4 @@ def _inputs_of(model: nn.Module, example: tuple[Tensor, ...], wanted: Callable[[
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    return seen, resized

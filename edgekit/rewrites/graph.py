@@ -26,8 +26,11 @@ class ProgramEditor:
         self._state = dict(program.state_dict)
         self._constants = dict(program.constants)
         self._fake_mode = _fake_mode(program)
+        # A captured program writes to its buffers in the graph itself; a decomposed one lists them as outputs.
         mutated = set(program.graph_signature.buffers_to_mutate.values())
+        written = {node.name for node in self.graph.nodes if node.op == "placeholder" and any(_writes(user, node) for user in node.users)}
         constants = [spec for spec in self._signature.input_specs if spec.kind in _CONSTANT_KINDS and spec.target not in mutated]
+        constants = [spec for spec in constants if spec.arg.name not in written]
         self._targets: dict[str, str] = {spec.arg.name: str(spec.target) for spec in constants}
 
     def constant(self, node: Any) -> Tensor | None:
@@ -48,6 +51,7 @@ class ProgramEditor:
         first_input = next(node for node in self.graph.nodes if node.op != "placeholder" or node.name not in self._targets)
         with self.graph.inserting_before(first_input):
             node = self.graph.placeholder("p_" + target.replace(".", "_"))
+        node.target = node.name  # a.b and a_b would be one argument of the generated function
         node.meta["val"] = self._fake_mode.from_tensor(parameter, static_shapes=True)
         self._state[target] = parameter
         self._targets[node.name] = target
@@ -108,6 +112,14 @@ class ProgramEditor:
 def _fake_mode(program: ExportedProgram) -> Any:
     """Return the fake-tensor mode the program was captured with."""
     return next(node.meta["val"].fake_mode for node in program.graph.nodes if isinstance(node.meta.get("val"), Tensor))
+
+
+def _writes(user: fx.Node, node: fx.Node) -> bool:
+    """Whether an operator changes one of its arguments, ``node``, in place."""
+    if not isinstance(user.target, torch._ops.OpOverload):  # noqa: SLF001
+        return False
+    arguments = user.target._schema.arguments  # noqa: SLF001
+    return any(value is node and spec.is_write for value, spec in zip(user.args, arguments, strict=False))
 
 
 def shape_of(node: fx.Node) -> tuple[int, ...]:

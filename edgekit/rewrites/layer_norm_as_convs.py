@@ -1,10 +1,10 @@
 """Layer norm over the channels of a map -> two 1x1 convolutions and a square root.
 
     before   x (B, C, H, W) -> permute -> layer_norm(C) -> permute
-    after    c = conv(x, I - 11^T / C)      v = conv(c * c, 1^T / C) + eps      c * rsqrt(v)  [* g + b]
+    after    c = x - conv(x, 1^T / C)      v = conv(c * c, 1^T / C) + eps      c * rsqrt(v)  [* g + b]
 
-Exact in real arithmetic, for any map. Runtimes whose delegate takes convolutions but no layer norm keep the whole
-network in one piece this way; where the layer norm is delegated anyway, the C x C product costs more than it saves.
+Both convolutions have one output channel and the same weights. Exact in real arithmetic, for any map. Runtimes whose
+delegate takes convolutions but no layer norm and no mean over channels keep the whole network in one piece this way.
 """
 
 import torch
@@ -43,13 +43,12 @@ class LayerNormAsConvs:
 
 
 def insert_centre_and_deviation(node: fx.Node, norm: ChannelNorm, editor: ProgramEditor) -> tuple[fx.Node, fx.Node]:
-    """Add ``x - mean`` and ``1 / sqrt(var + eps)``, both from 1x1 convolutions, before a node."""
-    channels, dtype = norm.channels, norm.x.meta["val"].dtype
-    centring = torch.eye(channels, dtype=torch.float64) - 1.0 / channels
-    centre = editor.add_constant(f"{norm.site}.centre", centring.to(dtype)[:, :, None, None])
-    average = editor.add_constant(f"{norm.site}.average", torch.full((1, channels, 1, 1), 1.0 / channels, dtype=dtype))
+    """Add ``x - mean`` and ``1 / sqrt(var + eps)``, their averages as 1x1 convolutions, before a node."""
+    dtype = norm.x.meta["val"].dtype
+    average = editor.add_constant(f"{norm.site}.average", torch.full((1, norm.channels, 1, 1), 1.0 / norm.channels, dtype=dtype))
     eps = editor.add_constant(f"{norm.site}.eps", torch.tensor([norm.eps], dtype=dtype))
-    centred = editor.call(CONV, norm.x, centre, None, before=node)
+    mean = editor.call(CONV, norm.x, average, None, before=node)
+    centred = editor.call(torch.ops.aten.sub.Tensor, norm.x, mean, before=node)
     squared = editor.call(torch.ops.aten.mul.Tensor, centred, centred, before=node)
     variance = editor.call(CONV, squared, average, eps, before=node)
     return centred, editor.call(torch.ops.aten.rsqrt.default, variance, before=node)

@@ -2,22 +2,28 @@
 
 from edgekit.rewrites.attention_switches import BatchWindowPartitions, FoldAttentionScale, MergeCoincidentWindows
 from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
+from edgekit.rewrites.drop_key_bias import DropKeyBias
 from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
 from edgekit.rewrites.fold_batch_norm_forward import FoldBatchNormForward
 from edgekit.rewrites.fold_channel_scale import FoldChannelScale
 from edgekit.rewrites.fold_layer_norm_affine import FoldLayerNormAffine
+from edgekit.rewrites.keep_mean_axes import KeepMeanAxes
 from edgekit.rewrites.layer_norm_as_convs import LayerNormAsConvs
+from edgekit.rewrites.merge_permutes import MergePermutes
 from edgekit.rewrites.merge_projections import MergeProjections
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
 from edgekit.rewrites.static_windows import StaticWindows
+from edgekit.rewrites.transpose_keys import TransposeKeys
 
 MODULE_REWRITES: tuple[ModuleRewrite, ...] = (
     # The static form first; the switches below turn on it.
+    StaticWindows("channels_last", 6),
     StaticWindows("channels_last", 5),
     StaticWindows("channels_last", 4),
     StaticWindows("channels_first", 5),
     StaticWindows("channels_first", 4),
     FoldAttentionScale(),
+    TransposeKeys(),
     # Coincident windows before batching: a single partition has nothing to batch.
     MergeCoincidentWindows(),
     BatchWindowPartitions(),
@@ -29,9 +35,14 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     FoldBatchNormForward(),
     FoldChannelScale(),
     FoldLayerNormAffine(),
+    # After the fold above, which gives projections a bias.
+    DropKeyBias(),
     # Convolutions become neighbours once the normalisation between them is gone.
     MergeProjections(),
-    # Last, on norms whose scale and shift are gone.
+    # Late, on norms whose scale and shift are gone.
     PostScaleLayerNorm(),
     LayerNormAsConvs(),
+    KeepMeanAxes(),
+    # Last: the norm's own permutes mark it for the rewrites above.
+    MergePermutes(),
 )

@@ -1,0 +1,1 @@
+"""Where a model runs: one package a format, none of which knows another."""

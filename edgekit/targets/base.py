@@ -1,0 +1,133 @@
+"""What every target offers: lower a program to a file, open the file and run it, look inside it.
+
+A target is a package ``edgekit.targets.<name>`` whose module offers one object, ``TARGET``, of type
+:class:`Target`. Importing it may be slow (vendor packages); ``edgekit.targets.registry`` imports on demand.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from attrs import field, frozen
+from torch.export import ExportedProgram
+
+from edgekit.errors import BadInputError
+from edgekit.interface import MethodSpec, Preprocessing
+from edgekit.recipe import Recipe
+
+Array = np.ndarray
+
+
+class CannotRunHere(BadInputError):  # noqa: N818 - it says what is the case, not that something is wrong
+    """The artifact is sound, but nothing on this host can run it: Core ML on Linux, a delegate for a phone's GPU."""
+
+
+@frozen(kw_only=True)
+class Metadata:
+    """What an artifact says about itself, written into the file where the format has a place for it."""
+
+    description: str
+    author: str
+    license: str
+    edgekit_version: str
+    preprocessing: Preprocessing | None
+    labels: tuple[str, ...] = ()
+    trained: bool | None = None
+
+    def as_strings(self) -> dict[str, str]:
+        """Return flat string pairs, for formats that keep key and value."""
+        import json
+
+        import attrs
+
+        pairs = {
+            "edgekit.version": self.edgekit_version,
+            "edgekit.trained": {True: "true", False: "false", None: "unknown"}[self.trained],
+            "description": self.description,
+            "author": self.author,
+            "license": self.license,
+        }
+        if self.preprocessing is not None:
+            pairs["edgekit.preprocessing"] = json.dumps(attrs.asdict(self.preprocessing), sort_keys=True)
+        return pairs
+
+
+@frozen(kw_only=True)
+class LoweringJob:
+    """Everything a target needs to write one artifact.
+
+    ``programs`` holds one captured and rewritten program per method, float32, inputs NCHW, in the order of
+    ``methods``. ``methods`` is what the written file has to offer: names, shapes and layouts.
+    """
+
+    programs: Mapping[str, ExportedProgram]
+    methods: tuple[MethodSpec, ...]
+    recipe: Recipe
+    metadata: Metadata
+    destination: Path
+
+
+@frozen(kw_only=True)
+class Delegation:
+    """How much of the graph the accelerated backend takes.
+
+    ``share`` is delegated operators / all operators (0 to 1), ``None`` where the format has no delegates;
+    ``not_delegated`` counts the operators left outside, by name; ``subgraphs`` is the number of delegate calls.
+    """
+
+    share: float | None
+    not_delegated: Mapping[str, int] = field(factory=dict)
+    subgraphs: int | None = None
+
+
+@frozen(kw_only=True)
+class Inspection:
+    """What is inside an artifact: methods, operators by name, delegation, and bytes by section.
+
+    ``sections`` adds up to the artifact's size: ``weights``, ``graph``, ``metadata``, ``delegates``, ``other``.
+    """
+
+    methods: tuple[MethodSpec, ...]
+    operators: Mapping[str, int]
+    delegation: Delegation
+    sections: Mapping[str, int]
+
+
+class Executable(Protocol):
+    """An opened artifact. Close over whatever has to stay alive; one instance serves one thread."""
+
+    methods: tuple[MethodSpec, ...]
+
+    def run(self, method: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run a method on arrays by input name, shaped as its spec says; return the outputs by name."""
+        ...
+
+
+class Target(Protocol):
+    """One format. ``executed_by`` names the runtime for parity reports; ``None``: nothing on this host can run it."""
+
+    name: str
+    executed_by: str | None
+
+    def lower(self, job: LoweringJob) -> None:
+        """Write the artifact to ``job.destination`` (nothing is there yet).
+
+        :raises LoweringError: the vendor's converter failed.
+        """
+        ...
+
+    def open(self, path: Path, *, threads: int = 1) -> Executable:
+        """Open an artifact from disk.
+
+        :raises ArtifactError: truncated or foreign.
+        :raises CannotRunHere: sound, but it needs what this host lacks. A format that can still be read here may raise it in ``run``.
+        """
+        ...
+
+    def inspect(self, path: Path) -> Inspection:
+        """Look inside an artifact without running it.
+
+        :raises ArtifactError: truncated or foreign.
+        """
+        ...

@@ -1,0 +1,41 @@
+"""Looks inside an ``.mlpackage``: operators of all functions, bytes by section."""
+
+from collections import Counter
+from pathlib import Path
+
+from edgekit.targets.base import Delegation, Inspection
+from edgekit.targets.coreml.methods import methods_of
+from edgekit.targets.coreml.package import Package, operations_in, read_package
+
+
+def inspect_package(path: Path) -> Inspection:
+    """Inspect a package.
+
+    Operators are MIL's (``conv``, ``layer_norm``), without ``const``. Which unit runs what is decided on the device,
+    so there is no delegation share.
+
+    :raises ArtifactError: no ML program package, incomplete or truncated.
+    """
+    package = read_package(path)
+    blocks = [block for function in package.functions.values() for block in function.block_specializations.values()]
+    operators = Counter(operation.type for block in blocks for operation in operations_in(block))
+    del operators["const"]
+    return Inspection(
+        methods=methods_of(package),
+        operators=dict(sorted(operators.items())),
+        delegation=Delegation(share=None),
+        sections=_sections(package),
+    )
+
+
+def _sections(package: Package) -> dict[str, int]:
+    """Return bytes by section; they add up to the folder's files. ``metadata`` is the manifest and what the spec says about itself."""
+    weights = package.spec_path.parent / "weights"
+    description = package.spec.description.metadata.ByteSize()
+    spec = package.files[package.spec_path]
+    sections = {
+        "weights": sum(size for file, size in package.files.items() if file.is_relative_to(weights)),
+        "graph": spec - description,
+        "metadata": package.files[package.path / "Manifest.json"] + description,
+    }
+    return sections | {"other": sum(package.files.values()) - sum(sections.values())}

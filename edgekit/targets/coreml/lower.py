@@ -1,0 +1,151 @@
+"""Lowers captured programs to one ``.mlpackage``: one function, or from iOS 18 on one function a method."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.export import ExportedProgram
+
+from edgekit.errors import LoweringError
+from edgekit.interface import MethodSpec, TensorSpec
+from edgekit.quiet import quiet
+from edgekit.targets.base import LoweringJob, Metadata
+from edgekit.targets.blame import blame
+from edgekit.targets.coreml.classifier import make_classifier
+from edgekit.targets.coreml.package import write_package
+from edgekit.targets.coreml.prepare import add_probabilities, drop_aliases, name_inputs, normalise_pixels
+from edgekit.targets.coreml.share import share_constants
+from edgekit.targets.coreml.toolbox import coremltools
+from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
+
+_PROBABILITIES = "probabilities"
+_FIRST_WITH_FUNCTIONS = "iOS18"
+_FUNCTION_FREE = ("iOS16", "iOS17")
+_DATE_KEY = "com.github.apple.coremltools.conversion_date"  # would make every day's bytes differ
+
+
+def lower(job: LoweringJob) -> None:
+    """Write ``job.destination``.
+
+    With ``recipe.input == "image"`` the input is a picture of 8-bit RGB pixels and the program normalises it. With
+    labels the package is a classifier: ``classLabel`` and ``classLabel_probs`` (softmax) beside the logits.
+
+    :raises LoweringError: Core ML Tools failed, or the request needs a later system.
+    """
+    _require_one_function_or_ios18(job)
+    ct = coremltools()
+    with tempfile.TemporaryDirectory() as folder:
+        with quiet():
+            try:
+                model = _convert(ct, job, Path(folder))
+            except LoweringError:
+                raise
+            except Exception as error:
+                raise blame("coreml", error, job.programs) from error
+        spec = model.get_spec()
+        if job.metadata.labels:
+            make_classifier(spec, _PROBABILITIES, job.metadata.labels)
+        share_constants(spec)
+        _describe(spec.description.metadata, job)
+        write_package(job.destination, spec, Path(model.weights_dir) / "weight.bin" if model.weights_dir else None)
+
+
+def _require_one_function_or_ios18(job: LoweringJob) -> None:
+    target = job.recipe.deployment_target
+    if len(job.methods) > 1 and target in _FUNCTION_FREE:
+        raise LoweringError(
+            f"{len(job.methods)} methods do not fit into a Core ML package for {target}",
+            what=f"methods: {', '.join(method.name for method in job.methods)}",
+            why=f"a package holds several functions from {_FIRST_WITH_FUNCTIONS} on",
+            hint=f"--deployment-target {_FIRST_WITH_FUNCTIONS}",
+        )
+    if len(job.methods) > 1 and job.metadata.labels:
+        raise LoweringError("a Core ML package with several methods cannot be a classifier", hint="leave out the labels")
+
+
+def _convert(ct: Any, job: LoweringJob, folder: Path) -> Any:
+    """Return the ``MLModel``, its weights lying in ``folder``."""
+    if len(job.methods) == 1:
+        (method,) = job.methods
+        return _convert_method(ct, job, method, folder / "one.mlpackage")
+    descriptor = ct.utils.MultiFunctionDescriptor()
+    for position, method in enumerate(job.methods):
+        place = folder / f"{position}.mlpackage"
+        _convert_method(ct, job, method, folder / f"{position}_unnamed.mlpackage").save(str(place))
+        descriptor.add_function(str(place), src_function_name="main", target_function_name=method.name)
+    descriptor.default_function_name = job.methods[0].name
+    ct.utils.save_multifunction(descriptor, str(folder / "all.mlpackage"))
+    return ct.models.MLModel(str(folder / "all.mlpackage"), skip_model_load=True)
+
+
+def _passes(ct: Any) -> Any:
+    """Return Core ML Tools' default passes without the one that gives wrong programs.
+
+    ``reduce_transposes`` (9.0) cancels a transpose that feeds a matmul against another one elsewhere:
+
+        x: (1, n, c) = v.transpose(1, 2)    x @ x.transpose(1, 2)    becomes    v @ v, instead of v.transpose(1, 2) @ v
+
+    It stops with "not broadcastable" where n != c and is silently wrong where n == c. Without it EMOv2-5m has as
+    many transposes as with it: ``merge_consecutive_transposes`` and ``fuse_transpose_matmul`` find the same ones.
+    """
+    pipeline = ct.PassPipeline.DEFAULT
+    pipeline.remove_passes({"common::reduce_transposes"})
+    return pipeline
+
+
+def _convert_method(ct: Any, job: LoweringJob, method: MethodSpec, place: Path) -> Any:
+    program = _prepared(job.programs[method.name], method, job.metadata)
+    outputs = [ct.TensorType(name=tensor.name, dtype=np.float32) for tensor in method.outputs]
+    if job.metadata.labels:
+        outputs.append(ct.TensorType(name=_PROBABILITIES, dtype=np.float32))
+    return ct.convert(
+        program,
+        convert_to="mlprogram",
+        inputs=[_input_type(ct, tensor) for tensor in method.inputs],
+        outputs=outputs,
+        minimum_deployment_target=getattr(ct.target, job.recipe.deployment_target or "iOS17"),
+        compute_precision=ct.precision.FLOAT16 if job.recipe.precision == "fp16" else ct.precision.FLOAT32,
+        pass_pipeline=_passes(ct),
+        skip_model_load=True,
+        package_dir=str(place),
+    )
+
+
+def _prepared(program: ExportedProgram, method: MethodSpec, metadata: Metadata) -> ExportedProgram:
+    # An empty table decomposes nothing but what functional form asks for: layer_norm, gelu, softmax, linear and
+    # conv2d stay whole, and Core ML Tools has an operator for each.
+    program = program.run_decompositions({})
+    drop_aliases(program)
+    name_inputs(program, [tensor.name for tensor in method.inputs])
+    for tensor in method.inputs:
+        if tensor.dtype != "image":
+            continue
+        if metadata.preprocessing is None:
+            raise LoweringError(
+                f"input {tensor.name} cannot be a picture", why="the model does not say how pixels are normalised", hint="--input tensor"
+            )
+        normalise_pixels(program, tensor.name, metadata.preprocessing)
+    if metadata.labels:
+        add_probabilities(program)
+    program.graph_module.recompile()
+    return program
+
+
+def _input_type(ct: Any, tensor: TensorSpec) -> Any:
+    if tensor.dtype == "image":
+        return ct.ImageType(name=tensor.name, shape=tensor.shape, color_layout=ct.colorlayout.RGB)
+    return ct.TensorType(name=tensor.name, shape=tensor.shape, dtype=np.dtype(tensor.dtype).type)
+
+
+def _describe(metadata: Any, job: LoweringJob) -> None:
+    """Fill a spec's ``Metadata`` message."""
+    about = job.metadata
+    metadata.shortDescription = about.description
+    metadata.author = about.author
+    metadata.license = about.license
+    metadata.versionString = about.edgekit_version
+    pairs = dict(metadata.userDefined) | about.as_strings() | {LAYOUTS_KEY: layouts_as_text(job.methods)}
+    pairs.pop(_DATE_KEY, None)
+    metadata.userDefined.clear()
+    metadata.userDefined.update(pairs)

@@ -1,0 +1,110 @@
+"""Changes a captured program into what Core ML Tools should see. Every step works on the program in place.
+
+before   image: (1, 3, H, W) normalised -> ... -> alias -> ... -> logits
+after    image: (1, 3, H, W) in 0..255 -> (image - m) * a + c -> ... -> logits[, softmax(logits)]
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, InputSpec, OutputKind, OutputSpec, TensorArgument
+from torch.fx import Node
+
+from edgekit.interface import Preprocessing
+
+_ALIASES = (torch.ops.aten.alias.default, torch.ops.aten.lift_fresh_copy.default)
+
+
+def drop_aliases(program: ExportedProgram) -> None:
+    """Remove nodes that give another name to the same values; Core ML Tools has no form for them."""
+    for node in list(program.graph.nodes):
+        if node.op == "call_function" and node.target in _ALIASES:
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+
+
+def name_inputs(program: ExportedProgram, names: Sequence[str]) -> None:
+    """Give the inputs these names; Core ML Tools names a function's inputs after them."""
+    specs = [spec for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT]
+    nodes = {node.name: node for node in program.graph.nodes}
+    for position, spec in enumerate(specs):  # out of the way first, in case two swap names
+        nodes[spec.arg.name]._rename(f"edgekit_input_{position}")  # noqa: SLF001 - keeps the graph's names unique
+    taken = {node.name: node for node in program.graph.nodes}
+    for position, (spec, name) in enumerate(zip(specs, names, strict=True)):
+        if name in taken:
+            taken[name]._rename(f"{name}_inner")  # noqa: SLF001
+        taken[f"edgekit_input_{position}"]._rename(name)  # noqa: SLF001
+        spec.arg.name = name
+
+
+def normalisation(preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ``m``, ``a``, ``c``, each ``(1, 3, 1, 1)``, so that ``(pixel - m) * a + c`` normalises a pixel in 0..255.
+
+    ``m`` is ``255 * mean`` rounded to half precision: the subtraction of it is then exact for every pixel, what the
+    rounding took comes back through ``c``. In half precision the root-mean-square error over all pixel values is
+    5.1e-4 this way, 7.8e-4 as ``pixel * a + b``; rounding the exact result alone gives 2.7e-4. Folding into the first
+    convolution would be wrong at the borders: it pads with zeros that are normalised values, not pixels. ``ImageType``
+    has a single scale for all channels.
+    """
+    mean, std = (np.asarray(values, dtype=np.float64).reshape(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    m = (255 * mean).astype(np.float16).astype(np.float64)
+    a = 1 / (255 * std)
+    c = (m - 255 * mean) * a
+    return m.astype(np.float32), a.astype(np.float32), c.astype(np.float32)
+
+
+def normalise_pixels(program: ExportedProgram, name: str, preprocessing: Preprocessing) -> None:
+    """Prepend the normalisation of pixels in 0..255 to the input of this name."""
+    image = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
+    m, a, c = (_add_constant(program, f"{name}_{part}", value) for part, value in zip("mac", normalisation(preprocessing), strict=True))
+    users = list(image.users)
+    with program.graph.inserting_after(_last_placeholder(program)):
+        shifted = _call(program, torch.ops.aten.sub.Tensor, (image, m), like=image)
+    with program.graph.inserting_after(shifted):
+        scaled = _call(program, torch.ops.aten.mul.Tensor, (shifted, a), like=image)
+    with program.graph.inserting_after(scaled):
+        normalised = _call(program, torch.ops.aten.add.Tensor, (scaled, c), like=image)
+    for user in users:
+        user.replace_input_with(image, normalised)
+
+
+def add_probabilities(program: ExportedProgram) -> None:
+    """Append ``softmax`` of the first output, over its last axis, as one more output."""
+    output = program.graph.output_node()
+    logits = output.args[0][0]
+    with program.graph.inserting_before(output):
+        probabilities = _call(program, torch.ops.aten.softmax.int, (logits, -1), like=logits)
+    output.args = ((*output.args[0], probabilities),)
+    program.graph_signature.output_specs.append(OutputSpec(kind=OutputKind.USER_OUTPUT, arg=TensorArgument(name=probabilities.name), target=None))
+
+
+def _add_constant(program: ExportedProgram, name: str, value: np.ndarray) -> Node:
+    """Add a buffer before all other inputs."""
+    graph = program.graph
+    first = next(iter(graph.nodes))
+    fake_mode = next(node.meta["val"].fake_mode for node in graph.nodes if hasattr(node.meta.get("val"), "fake_mode"))
+    tensor = torch.from_numpy(value)
+    with graph.inserting_before(first):
+        node: Node = graph.placeholder(name)
+    node.meta["val"] = fake_mode.from_tensor(tensor, static_shapes=True)
+    target = f"edgekit_{name}"
+    program.state_dict[target] = tensor
+    program.graph_signature.input_specs.insert(
+        0, InputSpec(kind=InputKind.BUFFER, arg=TensorArgument(name=node.name), target=target, persistent=True)
+    )
+    return node
+
+
+def _last_placeholder(program: ExportedProgram) -> Node:
+    last: Node = [node for node in program.graph.nodes if node.op == "placeholder"][-1]
+    return last
+
+
+def _call(program: ExportedProgram, operator: Any, args: tuple[Any, ...], *, like: Node) -> Node:
+    """Add a node whose result has the shape and dtype of another."""
+    node: Node = program.graph.call_function(operator, args)
+    node.meta["val"] = like.meta["val"]
+    return node

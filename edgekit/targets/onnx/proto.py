@@ -1,0 +1,78 @@
+"""Reads an ONNX model from a file, and its interface out of the model."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import ArtifactError
+from edgekit.interface import MethodSpec, TensorSpec
+from edgekit.targets.file_kind import describe
+from edgekit.targets.layouts import LAYOUTS_KEY, layout_from_text
+
+
+def read_model(path: Path) -> tuple[bytes, Any]:
+    """Return a file's content and the ``onnx.ModelProto`` in it.
+
+    :raises ArtifactError: not readable, not an ONNX file, truncated or damaged.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path.name}", why=error.strerror or str(error)) from error
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except DecodeError as error:
+        raise ArtifactError(
+            f"{path.name} is not an ONNX file, or is truncated or damaged", what=f"found {describe(content)}", hint="write or copy it again"
+        ) from error
+    # Protobuf takes any prefix that ends between two fields, and an empty file, for a whole message.
+    if not model.HasField("graph") or not model.opset_import:
+        raise ArtifactError(f"{path.name} is not an ONNX file, or is truncated", what=f"found {describe(content)} without a graph or an operator set")
+    if model.producer_name == "edgekit" and LAYOUTS_KEY not in metadata_of(model):
+        raise ArtifactError(
+            f"{path.name} is truncated", what=f"{len(content)} bytes; the last entry that edgekit writes is missing", hint="write or copy it again"
+        )
+    return content, model
+
+
+def metadata_of(model: Any) -> dict[str, str]:
+    """Return the model's metadata entries."""
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def methods_of(model: Any) -> tuple[MethodSpec]:
+    """Return the one method a model has, called as its graph.
+
+    :raises ArtifactError: an input or output has no fixed shape.
+    """
+    graph, layouts = model.graph, metadata_of(model).get(LAYOUTS_KEY)
+    constants = {tensor.name for tensor in graph.initializer}  # older files list these among the inputs
+    inputs = [value for value in graph.input if value.name not in constants]
+
+    def specs(values: Iterable[Any]) -> tuple[TensorSpec, ...]:
+        return tuple(_tensor(value, layout_of=(layouts, graph.name)) for value in values)
+
+    return (MethodSpec(name=graph.name, inputs=specs(inputs), outputs=specs(graph.output)),)
+
+
+def _tensor(value: Any, *, layout_of: tuple[str | None, str]) -> TensorSpec:
+    import onnx
+
+    kind = value.type.tensor_type
+    if not all(size.HasField("dim_value") for size in kind.shape.dim):
+        raise ArtifactError(f"{value.name} has no fixed shape", why="edgekit runs and compares static shapes", hint="export it with fixed sizes")
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    except (KeyError, ValueError) as error:
+        raise ArtifactError(f"{value.name} is of type {kind.elem_type}, which is no tensor type of ONNX") from error
+    layout = layout_from_text(*layout_of, value.name)
+    return TensorSpec(name=value.name, dtype=dtype, shape=tuple(size.dim_value for size in kind.shape.dim), layout=layout)
+
+
+def interface_of(method: MethodSpec) -> str:
+    """Return a method's interface in words: ``image float32 (1, 3, 224, 224) -> logits float32 (1, 1000)``."""
+    sides = (", ".join(f"{t.name} {t.dtype} {t.shape}" for t in side) for side in (method.inputs, method.outputs))
+    return " -> ".join(sides)
