@@ -2,14 +2,13 @@
 
 import re
 import site
-import sys
 import sysconfig
 import traceback
 from pathlib import Path
 
 _INSTALLED = tuple(
     Path(place).resolve()
-    for place in {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_paths()["stdlib"], str(Path(__file__).parent), sys.prefix}
+    for place in {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_paths()["stdlib"], str(Path(__file__).parent)}
 )
 
 

@@ -130,7 +130,7 @@ def test_macs_at_512_in_both_conventions():
     assert round((macs + 2 * elements[nn.BatchNorm2d] + 5 * elements[LayerNorm2d]) / 1e6) == 5627
 
 
-@pytest.mark.parametrize(("resolution", "window"), [(224, 7), (256, 8), (512, 8), (448, 7), (768, 8), (32, 7), (320, 7), (384, 8)])
+@pytest.mark.parametrize(("resolution", "window"), [(224, 7), (256, 8), (512, 8), (448, 7), (768, 8), (32, 7), (320, 7), (384, 8), (1792, 7)])
 def test_window_for(resolution, window):
     assert window_for(resolution) == window
 

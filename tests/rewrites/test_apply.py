@@ -16,6 +16,7 @@ from edgekit.rewrites.base import Refusal
 from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
 from edgekit.rewrites.fold_channel_scale import FoldChannelScale
 from edgekit.rewrites.graph import is_call
+from edgekit.rewrites.merge_projections import MergeProjections
 from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
 from edgekit.rewrites.static_windows import StaticWindows
 
@@ -145,6 +146,29 @@ def test_a_wrong_rewrite_is_caught_where_a_later_one_builds_on_it():
     assert [len(report.sites) for report in reports] == [1, 2]
     assert reports[0].max_error is None
     assert reports[1].max_error <= 1e-5
+
+
+def test_a_wrong_rewrite_of_what_an_earlier_one_made_is_caught():
+    class Tail(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.norm = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            return x.mean() + 1e-6 * self.norm(self.second(self.first(x)))
+
+    class Wrong(MergeProjections):
+        name = "wrong"
+
+        def check(self, node, editor, target):
+            plan = super().check(node, editor, target)
+            return attrs.evolve(plan, first=attrs.evolve(plan.first, bias=None))
+
+    program = capture("model", filled(Tail()), (X,))
+    with pytest.raises(RewriteError, match="rewrite wrong changed what norm computes"):
+        rewrite_program(program, [FoldBatchNorm(), Wrong()], wanting("fold_batch_norm", "wrong"), (X,))
+    after, _ = rewrite_program(program, [FoldBatchNorm(), MergeProjections()], wanting("fold_batch_norm", "merge_projections"), (X,))
+    assert sum(is_call(node, torch.ops.aten.conv2d.default) for node in after.graph.nodes) == 1
 
 
 def test_refusals_are_reported_and_leave_the_place_alone():

@@ -2,7 +2,8 @@
 
 It adds to every node its class hierarchy, its stack trace with this machine's paths and the line of torch's graph:
 0.8 MB for a network of 600 nodes. What stays is ``pkg.torch.onnx.name_scopes``, the module path
-(``['', 'stage2', 'stage2.0', 'silu_8']``).
+(``['', 'stage2', 'stage2.0', 'silu_8']``). The shapes of intermediate values go too: every reader infers them from the
+inputs, and they are a fifth of the graph's bytes.
 """
 
 from typing import Any
@@ -21,7 +22,8 @@ def tidy(model: Any) -> None:
 
 def _tidy_graph(graph: Any) -> None:
     _strip(graph, keep=())
-    for values in (graph.input, graph.output, graph.value_info, graph.initializer):
+    del graph.value_info[:]
+    for values in (graph.input, graph.output, graph.initializer):
         for value in values:
             _strip(value, keep=())
     for node in graph.node:
