@@ -50,12 +50,14 @@ def main() -> int:
     document = {"benchmark": "against_naive", "model": options.model, "resolution": options.resolution, "context": context(), "results": results}
     if options.output:
         options.output.write_text(json.dumps(document, indent=1) + "\n")
-    slower = [r["target"] for r in results if r["ratio"] is not None and r["ratio"] > 1 or r["ours_max_rel_error"] > MAX_REL_ERROR]
+    slower = [r["target"] for r in results if (r["ratio"] is not None and r["ratio"] > 1) or r["ours_max_rel_error"] > MAX_REL_ERROR]
     print(f"slower or wrong: {', '.join(slower)}" if slower else "no artifact is slower than the naive one")
     return 1 if slower else 0
 
 
-def measure(target: str, options: argparse.Namespace, model: torch.nn.Module, image: torch.Tensor, reference: np.ndarray, place: Path) -> dict[str, Any]:
+def measure(
+    target: str, options: argparse.Namespace, model: torch.nn.Module, image: torch.Tensor, reference: np.ndarray, place: Path
+) -> dict[str, Any]:
     """Export both ways and time them together."""
     ours = edgekit.export(options.model, targets=[target], precision="fp32", resolution=options.resolution, output_dir=place)
     runs = {"edgekit": opened(target, ours.artifacts[0].path, image.numpy())}

@@ -66,11 +66,18 @@ def main() -> int:
     image = torch.randn(source.input_shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         reference = source.module(image).numpy()
-    chosen = {name: forms for name, forms in variants(facts).items() if name == "as shipped" or not options.only or any(part in name for part in options.only)}
+    chosen = {
+        name: forms
+        for name, forms in variants(facts).items()
+        if name == "as shipped" or not options.only or any(part in name for part in options.only)
+    }
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place:
         paths = {name: lower(name, forms, source, facts, image, reference, Path(place)) for name, forms in chosen.items()}
-        counts = {name: {"operators": dict(target.inspect(path).operators), "subgraphs": target.inspect(path).delegation.subgraphs} for name, path in paths.items()}
+        counts = {
+            name: {"operators": dict(target.inspect(path).operators), "subgraphs": target.inspect(path).delegation.subgraphs}
+            for name, path in paths.items()
+        }
         if target.executed_by is None or facts.name == "coreml":
             rows = [{"variant": name, **counts[name]} for name in paths]
         else:
@@ -80,7 +87,14 @@ def main() -> int:
     for entry in rows:
         total = sum(entry["operators"].values())
         print(f"{entry['variant']:<46} {entry.get('min_ms', float('nan')):8.3f} ms  {total:5} operators  {entry['subgraphs']} subgraphs")
-    document = {"benchmark": "forms", "target": facts.name, "model": options.model, "resolution": options.resolution, "context": context(), "rows": rows}
+    document = {
+        "benchmark": "forms",
+        "target": facts.name,
+        "model": options.model,
+        "resolution": options.resolution,
+        "context": context(),
+        "rows": rows,
+    }
     if options.output:
         options.output.write_text(json.dumps(document, indent=1) + "\n")
     return 0

@@ -12,13 +12,14 @@ Names are imported when they are used: ``import edgekit`` alone stays light.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from edgekit.version import __version__
+
 if TYPE_CHECKING:
     from edgekit.models.build import build_model as build_model
     from edgekit.pipeline import export as export
     from edgekit.reverify import verify as verify
     from edgekit.runtime.loaded import load_artifact as load_artifact
 
-__version__ = "0.1.0"
 
 _PUBLIC = {
     "build_model": "edgekit.models.build",

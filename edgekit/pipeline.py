@@ -31,6 +31,7 @@ from edgekit.verify.check import check_artifact, eager_outputs
 from edgekit.verify.parity import Parity
 from edgekit.verify.samples import Sample, verification_samples
 from edgekit.verify.tolerances import tolerance_for
+from edgekit.version import __version__
 
 INPUT_NAME = "image"
 METHOD_NAME = "forward"
@@ -183,7 +184,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         if key not in prepared.programs:
             prepared.programs[key] = rewritten_program(source, facts, prepared.example)
         program, rewrites = prepared.programs[key]
-        step.detail = " · ".join(f"{r.name} {len(r.sites)}" for r in rewrites if r.sites) or "nothing to rewrite"
+        step.detail = describe_rewrites(rewrites)
     methods = (method_spec(recipe, facts, source, prepared.reference),)
     labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0].shape[-1])
     with artifact.staging(path.parent) as folder:
@@ -228,6 +229,13 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     )
 
 
+def describe_rewrites(reports: Sequence[RewriteReport]) -> str:
+    """Return one line for people; ``edgekit inspect MODEL`` has the details."""
+    fired, sites = sum(bool(r.sites) for r in reports), sum(len(r.sites) for r in reports)
+    skips = sum(len(r.skips) for r in reports)
+    return f"{fired} rewrites at {sites} sites, {skips} left alone, all proved" if sites else "nothing to rewrite"
+
+
 def require_parity(parity: Parity, name: str) -> None:
     """Stop unless the comparison passed or could not be made.
 
@@ -269,14 +277,12 @@ def method_spec(recipe: Recipe, facts: TargetFacts, source: SourceModel, referen
 
 def metadata_for(source: SourceModel, labels: tuple[str, ...]) -> Metadata:
     """Return what the artifact says about itself."""
-    import edgekit
-
     state = {True: "", False: ", untrained", None: ", weights as its factory made them"}[source.trained]
     return Metadata(
         description=f"{source.name} image classifier for {source.resolution} x {source.resolution} RGB images{state}",
         author="exported with edgekit",
         license="see the licence of the model and its weights",
-        edgekit_version=edgekit.__version__,
+        edgekit_version=__version__,
         preprocessing=source.preprocessing,
         labels=labels,
         trained=source.trained,

@@ -4,6 +4,9 @@ Computes what :class:`~edgekit.ops.spanning_attention.SpanningAttention` does fo
 rewrites build it and then turn its switches; each switch keeps the result.
 """
 
+import copy
+from typing import Self
+
 import torch
 from attrs import frozen
 from torch import Tensor, nn
@@ -66,6 +69,12 @@ class StaticSpanningAttention(nn.Module):
             far = self._merge(self._attend(*self._cut(q, k, v, "distant")), "distant")
             out = near + far
         return out[:, :, : self.size[0], : self.size[1]] if padded else out
+
+    def with_plan(self, plan: AttentionPlan) -> Self:
+        """Return a copy, weights included, that follows another plan."""
+        changed = copy.deepcopy(self)
+        changed.plan = plan
+        return changed
 
     def _cut(self, q: Tensor, k: Tensor, v: Tensor, kind: Partition) -> tuple[Tensor, Tensor, Tensor]:
         form = self.plan.form

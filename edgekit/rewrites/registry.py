@@ -1,14 +1,16 @@
 """All rewrites, in the order they run. A target gets those its row in ``capabilities`` names."""
 
-from edgekit.rewrites.attention_switches import BatchWindowPartitions, FoldAttentionScale, MergeCoincidentWindows
 from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
+from edgekit.rewrites.batch_window_partitions import BatchWindowPartitions
 from edgekit.rewrites.drop_key_bias import DropKeyBias
+from edgekit.rewrites.fold_attention_scale import FoldAttentionScale
 from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
 from edgekit.rewrites.fold_batch_norm_forward import FoldBatchNormForward
 from edgekit.rewrites.fold_channel_scale import FoldChannelScale
 from edgekit.rewrites.fold_layer_norm_affine import FoldLayerNormAffine
 from edgekit.rewrites.keep_mean_axes import KeepMeanAxes
 from edgekit.rewrites.layer_norm_as_convs import LayerNormAsConvs
+from edgekit.rewrites.merge_coincident_windows import MergeCoincidentWindows
 from edgekit.rewrites.merge_permutes import MergePermutes
 from edgekit.rewrites.merge_projections import MergeProjections
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm

@@ -7,8 +7,6 @@ Exact. One move less for runtimes whose batched product takes its operands as th
 partitioner); others transpose for free inside the product.
 """
 
-import copy
-
 import attrs
 from torch import Tensor, nn
 
@@ -35,6 +33,4 @@ class TransposeKeys:
 
     def replace(self, module: StaticSpanningAttention, plan: AttentionPlan) -> nn.Module:
         """Turn the switch."""
-        changed = copy.deepcopy(module)
-        changed.plan = plan
-        return changed
+        return module.with_plan(plan)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.targets.base import Delegation, Inspection
-from edgekit.targets.onnx.proto import methods_of, read_model
+from edgekit.targets.onnx.proto import graphs_of, methods_of, read_model
 
 
 def inspect_onnx(path: Path) -> Inspection:
@@ -17,7 +17,7 @@ def inspect_onnx(path: Path) -> Inspection:
     content, model = read_model(path)
     return Inspection(
         methods=methods_of(model),
-        operators=dict(sorted(Counter(_name(node) for graph in _graphs(model.graph) for node in graph.node).items())),
+        operators=dict(sorted(Counter(_name(node) for graph in graphs_of(model.graph) for node in graph.node).items())),
         delegation=Delegation(share=None),
         sections=_sections(len(content), model),
     )
@@ -28,18 +28,9 @@ def _name(node: Any) -> str:
     return f"{node.domain}.{node.op_type}" if node.domain else str(node.op_type)
 
 
-def _graphs(graph: Any) -> Iterator[Any]:
-    """Yield a graph and those inside its nodes, the branches of an If for one."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
-                yield from _graphs(inner)
-
-
 def _sections(size: int, model: Any) -> dict[str, int]:
     """Return bytes by section: constants' data, model-level texts, the rest of the graph, and the envelope around them."""
-    weights = sum(_data_size(tensor) for graph in _graphs(model.graph) for tensor in _tensors(graph))
+    weights = sum(_data_size(tensor) for graph in graphs_of(model.graph) for tensor in _tensors(graph))
     metadata = sum(entry.ByteSize() for entry in model.metadata_props)
     metadata += sum(len(text.encode()) for text in (model.producer_name, model.producer_version, model.doc_string, model.domain))
     graph = model.graph.ByteSize() - weights

@@ -1,6 +1,6 @@
 """Reads an ONNX model from a file, and its interface out of the model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,34 @@ def read_model(path: Path) -> tuple[bytes, Any]:
     # Protobuf takes any prefix that ends between two fields, and an empty file, for a whole message.
     if not model.HasField("graph") or not model.opset_import:
         raise ArtifactError(f"{path.name} is not an ONNX file, or is truncated", what=f"found {describe(content)} without a graph or an operator set")
+    # It also hands out a string that is not UTF-8 as bytes.
+    if not all(isinstance(text, str) for text in _texts(model)):
+        raise ArtifactError(f"{path.name} is damaged", what="a name in it is no text", hint="write or copy it again")
     if model.producer_name == "edgekit" and LAYOUTS_KEY not in metadata_of(model):
         raise ArtifactError(
             f"{path.name} is truncated", what=f"{len(content)} bytes; the last entry that edgekit writes is missing", hint="write or copy it again"
         )
     return content, model
+
+
+def _texts(model: Any) -> Iterator[Any]:
+    """Yield every string that edgekit reads from a model."""
+    yield from (model.producer_name, model.producer_version, model.doc_string, model.domain, model.graph.name)
+    for entry in model.metadata_props:
+        yield from (entry.key, entry.value)
+    yield from (item.name for items in (model.graph.input, model.graph.output, model.graph.initializer) for item in items)
+    for graph in graphs_of(model.graph):
+        for node in graph.node:
+            yield from (node.domain, node.op_type)
+
+
+def graphs_of(graph: Any) -> Iterator[Any]:
+    """Yield a graph and those inside its nodes, the branches of an If for one."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from graphs_of(inner)
 
 
 def metadata_of(model: Any) -> dict[str, str]:

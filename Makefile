@@ -1,0 +1,55 @@
+# Two commands: `make demo` does the main job on a fresh machine, `make test` passes the tests there.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml Makefile | cksum | cut -d' ' -f1)
+
+.PHONY: help setup demo test lint types imports unit format benchmark clean
+
+help:
+	@echo "make demo       set up, export emov2-5m to four targets, classify a photograph with each"
+	@echo "make test       set up, lint, check types and imports, run the tests"
+	@echo "make setup      a virtual environment in .venv with everything pinned"
+	@echo "make benchmark  time edgekit's artifacts against the vendors' plain exports (one core, minutes)"
+
+setup: $(READY)
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "edgekit needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "setting up .venv (about two minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f .venv/.ready-*
+	@touch $@
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+test: lint types imports unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+# Tests that measure time or kill processes run alone, after the others.
+unit: setup
+	$(BIN)/pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/pytest -m alone
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: setup
+	taskset -c 0 $(BIN)/python benchmarks/against_naive.py emov2-5m --output benchmarks/results/against_naive_emov2-5m_224.json
+
+clean:
+	rm -rf .venv out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
