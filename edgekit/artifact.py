@@ -79,7 +79,7 @@ def read_manifest(artifact: Path) -> Manifest | None:
         document = json.loads(path.read_text(encoding="utf-8"))
         found = document["artifact"]["sha256"]
         schema = document["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArtifactError(f"{path.name} is not a manifest", why=f"{type(error).__name__}: {error}", hint="export again with --overwrite") from error
     if schema != MANIFEST_SCHEMA:
         raise ArtifactError(
@@ -106,36 +106,60 @@ def write_manifest(document: dict[str, Any], path: Path) -> None:
 
 
 def check_output(artifact: Path, *, overwrite: bool) -> None:
-    """Refuse an export whose result could not be placed, before any work is done.
+    """Refuse an export whose result could not be placed, before any work is done; nothing is made.
 
     :raises OutputError: the folder cannot be made or written, or something is there and ``overwrite`` is not set.
     """
-    folder = artifact.parent
+    folder = existing = artifact.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        while not existing.exists():  # the nearest that is there has to take the missing ones
+            existing = existing.parent
+        with tempfile.TemporaryFile(dir=existing):
             pass
+        taken = artifact.exists()
     except OSError as error:
-        raise OutputError(f"cannot write to {folder}", why=error.strerror or str(error), hint="choose another folder with -o") from error
-    if artifact.exists() and not overwrite:
+        raise _unwritable(folder, error) from error
+    if taken and not overwrite:
         raise OutputError(f"{artifact.name} is already there", where=str(folder), hint="--overwrite replaces it; -o DIR writes elsewhere")
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write to {folder}", why=error.strerror or str(error), hint="choose another folder with -o")
 
 
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """Yield a new hidden folder inside ``folder`` and remove it at the end, whatever happens.
+    """Yield a new hidden folder inside ``folder``, which is made if needed, and remove it at the end, whatever happens.
 
     The folder is locked while its process lives; leftovers of killed exports are unlocked and removed here.
+
+    :raises OutputError: ``folder`` cannot be made or written.
     """
-    for leftover in folder.glob(_STAGING_PREFIX + "*"):
-        _remove_unless_locked(leftover)
-    place = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=folder))
-    descriptor = os.open(place, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):  # nobody may take a folder that is not locked yet for a leftover
+            for leftover in folder.glob(_STAGING_PREFIX + "*"):
+                _remove_unless_locked(leftover)
+            place = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=folder))
+            descriptor = os.open(place, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """Wait for a folder's lock and hold it; yield the folder's descriptor."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
         os.close(descriptor)
 
 
@@ -156,29 +180,46 @@ def _remove_unless_locked(place: Path) -> None:
 def publish(staged: Path, document: dict[str, Any], final: Path, *, overwrite: bool) -> None:
     """Move a finished artifact and its manifest to their final names.
 
-    Killed at any moment, either the old pair, no artifact, or the new pair is there. Two exports at once publish one
-    after the other; without ``overwrite`` the second is refused.
+    Killed at any moment, either the old pair, no artifact, or the new pair is there; after an error the old pair is.
+    Two exports at once publish one after the other; without ``overwrite`` the second is refused.
 
     :raises OutputError: something appeared under the final name, or the folder cannot be written.
     """
-    staged_manifest = staged.with_name(staged.name + MANIFEST_SUFFIX)
-    write_manifest(document, staged_manifest)
-    _sync(staged)
-    lock = os.open(final.parent, os.O_RDONLY)
+    staged_manifest = manifest_path(staged)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if final.exists():
-            if not overwrite:
+        write_manifest(document, staged_manifest)
+        _sync(staged)
+        with _locked(final.parent) as folder:
+            if final.exists() and not overwrite:
                 raise OutputError(f"{final.name} appeared while it was being exported", where=str(final.parent), hint="--overwrite replaces it")
-            # Out of the way, not deleted: a folder cannot be replaced in one step. The staging folder's removal ends it.
-            final.rename(staged.with_name("replaced-" + final.name))
-        staged_manifest.replace(manifest_path(final))
-        staged.rename(final)
-        os.fsync(lock)
+            with _moved_aside((final, manifest_path(final)), staged.parent):
+                staged_manifest.rename(manifest_path(final))
+                staged.rename(final)
+            os.fsync(folder)
     except OSError as error:
         raise OutputError(f"cannot write {final.name}", where=str(final.parent), why=error.strerror or str(error)) from error
-    finally:
-        os.close(lock)
+
+
+@contextlib.contextmanager
+def _moved_aside(places: tuple[Path, ...], folder: Path) -> Iterator[None]:
+    """Rename what lies at ``places`` into ``folder``, in this order, and back in the reverse order if an exception leaves the block.
+
+    Renamed, not deleted: a folder cannot be replaced in one step, and what is set aside can be put back.
+    """
+    old = [(place, folder / f"replaced-{place.name}") for place in places if os.path.lexists(place)]
+    try:
+        for place, away in old:
+            place.rename(away)
+        yield
+    except BaseException:
+        kept = {place for place, away in old if not os.path.lexists(away)}
+        for place in places:  # what is new goes first, then what was there comes back
+            if place not in kept and os.path.lexists(place):
+                place.rename(folder / f"failed-{place.name}")
+        for place, away in reversed(old):
+            if place not in kept:
+                away.rename(place)
+        raise
 
 
 def _sync(path: Path) -> None:

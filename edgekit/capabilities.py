@@ -119,7 +119,11 @@ TARGETS: tuple[TargetFacts, ...] = (
                 breaks="a transpose of rank 7 has no kernel",
             ),
         ),
-        forms=(Form(rewrite="static_windows_rank6_channels_last", measured="PENDING"), *_FOLDS),
+        forms=(
+            Form(rewrite="static_windows_rank6_channels_last", measured="PENDING"),
+            Form(rewrite="layer_norm_as_arithmetic", measured="PENDING"),
+            *_FOLDS,
+        ),
     ),
     TargetFacts(
         name="executorch",

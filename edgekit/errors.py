@@ -23,14 +23,15 @@ Anything else that escapes is a defect of edgekit and ends with 1.
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class EdgekitError(Exception):
     """An expected failure, told in up to five short parts.
 
     ``summary`` is one line; ``what`` was there, ``where`` (file, line, module, key), ``why`` that does
-    not work, and ``hint``: what to do next. The command line prints those that are set.
+    not work, and ``hint``: what to do next. The command line prints those that are set. ``details`` is what there is to
+    tell a program beside the error: plain JSON values, added to the document of ``--json``.
     """
 
     exit_code: ClassVar[int] = 1
@@ -42,6 +43,7 @@ class EdgekitError(Exception):
         self.where = where
         self.why = why
         self.hint = hint
+        self.details: dict[str, Any] = {}
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from edgekit.models.source import SourceModel
 from edgekit.recipe import Recipe
 from edgekit.rewrites.base import RewriteReport
 from edgekit.targets.base import Inspection
-from edgekit.verify.parity import Parity
+from edgekit.verification.parity import Parity
 
 _DISTRIBUTIONS = {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"}
 
@@ -44,7 +44,13 @@ def build_document(
         "artifact": {"name": file_name, "sha256": sha256, "size_bytes": size, "sections": dict(inspection.sections)},
         "recipe": recipe.to_json(),
         "recipe_sha256": recipe.digest(),
-        "model": {"name": source.name, "parameters": source.parameters, "trained": source.trained, "weights_sha256": source.weights_sha256},
+        "model": {
+            "name": source.name,
+            "parameters": source.parameters,
+            "trained": source.trained,
+            "weights_sha256": source.weights_sha256,
+            "code_sha256": source.code_sha256,
+        },
         "labels_sha256": labels_sha256,
         "tools": tool_versions(facts),
         "methods": [attrs.asdict(method) for method in methods],
@@ -67,6 +73,22 @@ def methods_from_json(rows: Any) -> tuple[MethodSpec, ...]:
         raise ArtifactError(
             "the manifest's methods cannot be read", why=f"{type(error).__name__}: {error}", hint="export again with --overwrite"
         ) from error
+
+
+def native_method(native: tuple[MethodSpec, ...], method: MethodSpec) -> MethodSpec:
+    """Return a file's own form of a manifest's method: some formats keep no names, so inputs and outputs go by position.
+
+    :param native: the methods of the file.
+    :raises ArtifactError: it has no such method, or one with another number of inputs or outputs.
+    """
+    for own in native:
+        if (own.name, len(own.inputs), len(own.outputs)) == (method.name, len(method.inputs), len(method.outputs)):
+            return own
+    raise ArtifactError(
+        f"the file has no method {method.name} with {len(method.inputs)} inputs and {len(method.outputs)} outputs, as its manifest says",
+        what="it has " + (", ".join(f"{own.name} ({len(own.inputs)} to {len(own.outputs)})" for own in native) or "none"),
+        hint="export again with --overwrite",
+    )
 
 
 def _specs(rows: Any) -> tuple[TensorSpec, ...]:

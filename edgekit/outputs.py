@@ -21,6 +21,8 @@ def named_outputs(value: Any) -> dict[str, Tensor]:
         named = {f"output_{index}": item for index, item in enumerate(value)}
     else:
         named = {"": value}
+    if not named:
+        raise ModelSourceError(f"the model returns an empty {type(value).__name__}", hint="return a tensor, a tuple of tensors or a dict of tensors")
     for name, item in named.items():
         if not isinstance(item, Tensor):
             raise ModelSourceError(

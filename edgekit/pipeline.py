@@ -1,7 +1,7 @@
 """The stages of ``export``, in order: request, build, reference, then for each target rewrite, lower, verify, publish."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from edgekit.capture import capture
 from edgekit.errors import BadInputError, ParityError
 from edgekit.interface import Layout, MethodSpec, TensorSpec
 from edgekit.manifest import build_document
-from edgekit.models.source import SourceModel, check_runs, default_resolution, load_source, slug_of
+from edgekit.models.source import SourceModel, check_resolution, check_runs, default_resolution, load_source, slug_of
 from edgekit.outputs import named_outputs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.recipe import Recipe
@@ -27,10 +27,10 @@ from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
 from edgekit.targets.base import Delegation, LoweringJob, Metadata
 from edgekit.targets.registry import get_target
-from edgekit.verify.check import check_artifact, eager_outputs
-from edgekit.verify.parity import Parity
-from edgekit.verify.samples import Sample, verification_samples
-from edgekit.verify.tolerances import tolerance_for
+from edgekit.verification.check import check_artifact, eager_outputs
+from edgekit.verification.parity import Parity
+from edgekit.verification.samples import Sample, verification_samples
+from edgekit.verification.tolerances import tolerance_for
 from edgekit.version import __version__
 
 INPUT_NAME = "image"
@@ -130,23 +130,41 @@ def export(
     return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, listener=listener)
 
 
-def export_recipes(recipes: Sequence[Recipe], *, output_dir: Path, overwrite: bool = False, listener: Listener | None = None) -> ExportResult:
-    """Export recipes of one model (same weights, resolution and classes); see :func:`export`."""
+def export_recipes(
+    recipes: Sequence[Recipe],
+    *,
+    output_dir: Path,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+    written: Callable[[ExportedArtifact], Any] = lambda _: None,
+) -> ExportResult:
+    """Export recipes of one model (same weights, resolution and classes); see :func:`export`.
+
+    :param written: called with each artifact as soon as it is in place: a later target may fail.
+    """
     listener = listener or Silent()
     paths = check_request(recipes, output_dir, overwrite=overwrite)
     prepared = prepare(recipes[0], listener)
-    exported = [_export_one(recipe, path, prepared, overwrite=overwrite, listener=listener) for recipe, path in zip(recipes, paths, strict=True)]
+    exported = []
+    for recipe, path in zip(recipes, paths, strict=True):
+        exported.append(_export_one(recipe, path, prepared, overwrite=overwrite, listener=listener))
+        written(exported[-1])
     return ExportResult(model=recipes[0].model, trained=prepared.source.trained, artifacts=tuple(exported))
 
 
 def check_request(recipes: Sequence[Recipe], output_dir: Path, *, overwrite: bool) -> list[Path]:
     """Refuse what could not succeed, before anything slow happens; return where each artifact will be.
 
-    :raises UsageError: unknown names, a missing extra. :raises OutputError: the place cannot be written or is taken.
+    :raises UsageError: unknown names, a missing extra, a resolution the model cannot take. :raises BadInputError: a file that
+        is not there. :raises OutputError: the place cannot be written or is taken.
     """
     paths = [artifact_path(recipe, output_dir) for recipe in recipes]
     for recipe in recipes:
         get_target(recipe.target)
+        check_resolution(recipe.model, recipe.resolution)
+        for file in (recipe.weights, recipe.labels):
+            if file is not None and not file.is_file():
+                raise BadInputError(f"there is no file {file.name}", where=str(file))
     for path in paths:
         artifact.check_output(path, overwrite=overwrite)
     return paths
@@ -157,7 +175,7 @@ def prepare(recipe: Recipe, listener: Listener) -> _Prepared:
     with stage(listener, "build") as step:
         source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
         samples = verification_samples(source.preprocessing)
-        example = (torch.from_numpy(samples[0].tensor),)
+        example = (torch.from_numpy(samples[0].tensor.copy()),)
         named_outputs(check_runs(source, example[0]))
         reference = eager_outputs(source, samples)
         trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
@@ -186,7 +204,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         program, rewrites = prepared.programs[key]
         step.detail = describe_rewrites(rewrites)
     methods = (method_spec(recipe, facts, source, prepared.reference),)
-    labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0].shape[-1])
+    labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0])
     with artifact.staging(path.parent) as folder:
         staged = folder / path.name
         with stage(listener, f"{facts.name}: lower") as step:
@@ -246,7 +264,7 @@ def require_parity(parity: Parity, name: str) -> None:
             f"{name} does not compute what the model computes",
             what=parity.reason,
             where=f"worst on sample {parity.worst_sample!r}" if parity.worst_sample else None,
-            hint="it was not published; --atol X sets another limit if this error is acceptable",
+            hint="--atol X sets another limit if this error is acceptable",
         )
 
 
@@ -289,13 +307,16 @@ def metadata_for(source: SourceModel, labels: tuple[str, ...]) -> Metadata:
     )
 
 
-def read_labels(path: Path | None, classes: int) -> tuple[tuple[str, ...], str | None]:
+def read_labels(path: Path | None, logits: TensorSpec) -> tuple[tuple[str, ...], str | None]:
     """Read class names, one a line, and the file's sha256.
 
     :raises BadInputError: unreadable, or not one line for each class.
     """
     if path is None:
         return (), None
+    if logits.layout != "NC":
+        raise BadInputError(f"labels {path.name} belong to no output", why=f"{logits.name} has shape {logits.shape}, not (batch, classes)")
+    classes = logits.shape[-1]
     try:
         labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:

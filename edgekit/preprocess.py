@@ -18,15 +18,23 @@ def load_image(path: Path | Traversable) -> Any:
 
     :raises BadInputError: not a readable image, or an unreasonably large one.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with path.open("rb") as stream, Image.open(stream) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                raise BadInputError(f"{path.name} has {image.width} x {image.height} pixels", hint="scale it down first")
+            _check(image, path.name)
             return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise BadInputError(f"cannot read the image {path.name}", why=str(error)) from error
+    except BadInputError:
+        raise
+    except Exception as error:  # bytes that somebody else wrote fail in any way there is
+        raise BadInputError(f"cannot read the image {path.name}", why=str(error) or type(error).__name__) from error
+
+
+def _check(image: Any, name: str) -> None:
+    if image.width * image.height > _MAX_PIXELS:
+        raise BadInputError(f"{name} has {image.width} x {image.height} pixels", hint="scale it down first")
+    if image.mode.startswith(("I", "F")):  # Pillow would cut these values off at 255
+        raise BadInputError(f"{name} has more than 8 bits a channel", what=f"mode {image.mode}", hint="convert it to 8 bits first")
 
 
 def to_pixels(image: Any, preprocessing: Preprocessing) -> Array:

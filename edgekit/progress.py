@@ -17,6 +17,10 @@ class Listener(Protocol):
         """A stage has ended; ``detail`` says in a few words what came of it."""
         ...
 
+    def fail(self, stage: str) -> None:
+        """An exception left the stage."""
+        ...
+
 
 class Stage:
     """The running stage; set ``detail`` before it ends."""
@@ -34,13 +38,20 @@ class Silent:
     def end(self, stage: str, seconds: float, detail: str) -> None:
         """Do nothing."""
 
+    def fail(self, stage: str) -> None:
+        """Do nothing."""
+
 
 @contextlib.contextmanager
 def stage(listener: Listener, name: str) -> Iterator[Stage]:
-    """Report one stage; it ends without an ``end`` when an exception leaves it."""
+    """Report one stage: its begin, and its end or failure."""
     listener.begin(name)
     running = Stage()
     start = time.perf_counter()
-    yield running
+    try:
+        yield running
+    except BaseException:
+        listener.fail(name)
+        raise
     running.seconds = time.perf_counter() - start
     listener.end(name, running.seconds, running.detail)

@@ -8,6 +8,7 @@ precision = "fp16"
 import difflib
 import hashlib
 import json
+import math
 import tomllib
 from pathlib import Path
 from typing import Any, Self
@@ -54,13 +55,14 @@ class Recipe:
         facts = target_facts(self.target)
         defaults = {
             "target": facts.name,  # resolves the alias litert
-            "precision": self.precision or facts.precisions[0],
-            "input": self.input or facts.inputs[0],
-            "backend": self.backend or (BACKENDS[0] if facts.name == "executorch" else None),
-            "deployment_target": self.deployment_target or (DEPLOYMENT_TARGETS[0] if facts.name == "coreml" else None),
+            "precision": facts.precisions[0],
+            "input": facts.inputs[0],
+            "backend": BACKENDS[0] if facts.name == "executorch" else None,
+            "deployment_target": DEPLOYMENT_TARGETS[0] if facts.name == "coreml" else None,
         }
         for name, value in defaults.items():
-            object.__setattr__(self, name, value)
+            if name == "target" or getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         self._check(facts)
 
     def _check(self, facts: TargetFacts) -> None:
@@ -90,24 +92,29 @@ class Recipe:
                 raise UsageError(f"{facts.name} has no {name.replace('_', ' ')}", why=f"{option} is for {owner}", hint=f"leave out {option}")
         if self.num_classes is not None and self.num_classes < 1:
             raise UsageError(f"num_classes is {self.num_classes}; a classifier has at least 1")
-        if self.atol is not None and not self.atol >= 0:
-            raise UsageError(f"atol is {self.atol}; a limit is zero or more")
+        if self.resolution is not None and self.resolution < 1:
+            raise UsageError(f"resolution is {self.resolution}; an image has at least 1 pixel")
+        if self.atol is not None:
+            check_atol(self.atol)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a recipe file; ``weights`` and ``labels`` are relative to the file's folder and may not leave it.
+        """Read a recipe file; the files it names are relative to its own folder and may not leave it.
 
         :raises RecipeError: not readable, not TOML, an unknown or missing key, a value of the wrong type.
         """
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise RecipeError(f"cannot read recipe {path}", why=str(error)) from error
         return cls.from_table(table, source=path)
 
     @classmethod
     def from_table(cls, table: dict[str, Any], *, source: Path) -> Self:
-        """Build a recipe from a parsed TOML table; ``source`` is named in errors."""
+        """Build a recipe from a parsed TOML table; ``source`` is the file that holds it.
+
+        :raises RecipeError: an unknown or missing key, a value of the wrong type or outside what is offered.
+        """
         numbers: dict[str, Any] = {"resolution": int, "num_classes": int, "atol": (int, float)}
         types = {f.name: numbers.get(f.name, str) for f in attrs.fields(cls)}
         for key, value in table.items():
@@ -122,18 +129,50 @@ class Recipe:
             if key not in table:
                 raise RecipeError(f"no {key!r} in the recipe", where=str(source))
         values = dict(table)
-        folder = source.parent.resolve()
-        for key in {"weights", "labels"} & values.keys():
-            file = (folder / values[key]).resolve()
-            if not file.is_relative_to(folder):
-                raise RecipeError(f"{key} = {values[key]!r} leaves the recipe's folder", where=str(source), hint=f"pass it with --{key} instead")
-            values[key] = file
-        return cls(**values)
+        for key in ("weights", "labels"):
+            if key in values:
+                values[key] = _inside(source, key, values[key])
+        file, colon, factory = values["model"].rpartition(":")
+        if file.endswith(".py"):
+            values["model"] = f"{_inside(source, 'model', file)}{colon}{factory}"
+        try:
+            return cls(**values)
+        except UsageError as error:
+            raise RecipeError(error.summary, what=error.what, where=str(source), why=error.why, hint=error.hint) from error
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for the manifest. Files appear by name; their hashes stand beside it."""
-        return {key: value.name if isinstance(value, Path) else value for key, value in attrs.asdict(self).items()}
+        values = {key: value.name if isinstance(value, Path) else value for key, value in attrs.asdict(self).items()}
+        return values | {"model": portable_name(self.model)}
 
     def digest(self) -> str:
         """The sha256 of the canonical JSON form."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def portable_name(model: str) -> str:
+    """Return a model's name as it stands in artifacts and manifests: ``/home/me/net.py:build`` -> ``net.py:build``."""
+    file, colon, factory = model.rpartition(":")
+    return f"{Path(file).name}{colon}{factory}" if file.endswith(".py") else model
+
+
+def check_atol(atol: float) -> None:
+    """Refuse what is no limit.
+
+    :raises UsageError: negative, infinite or not a number.
+    """
+    if not (math.isfinite(atol) and atol >= 0):
+        raise UsageError(f"atol is {atol}; a limit is a number, zero or more")
+
+
+def _inside(recipe: Path, key: str, name: str) -> Path:
+    """Return the file a recipe names, which lies in the recipe's folder or below."""
+    folder = recipe.parent.resolve()
+    try:
+        file = (folder / name).resolve()
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{key} = {name!r} is not the name of a file", where=str(recipe), why=str(error)) from error
+    if not file.is_relative_to(folder):
+        hint = "name the model on the command line instead" if key == "model" else f"pass it with --{key} instead"
+        raise RecipeError(f"{key} = {name!r} leaves the recipe's folder", where=str(recipe), hint=hint)
+    return file

@@ -16,6 +16,8 @@ def recipes_for(model: str, targets: Sequence[str], **options: Any) -> tuple[Rec
 
     :raises UsageError: no target, a target twice, or an option none of them takes.
     """
+    if isinstance(targets, str):
+        raise UsageError(f"targets is the text {targets!r}", why="it is a list, also of one", hint=f"targets=[{targets!r}]")
     if not targets:
         raise UsageError("no target to export to", hint="--target coreml, tflite, executorch or onnx; several are allowed")
     names = [target_facts(name).name for name in targets]

@@ -4,26 +4,31 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.artifact import Manifest, read_manifest
-from edgekit.errors import ArtifactError, RecipeError
+from edgekit.capabilities import target_facts
+from edgekit.errors import ArtifactError, ModelSourceError, RecipeError, UnknownNameError, UsageError
 from edgekit.manifest import methods_from_json
-from edgekit.models.source import load_source
-from edgekit.recipe import Recipe
+from edgekit.models.source import SourceModel, load_source
+from edgekit.recipe import Recipe, check_atol, portable_name
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target
-from edgekit.verify.check import check_artifact, eager_outputs
-from edgekit.verify.parity import Parity
-from edgekit.verify.samples import verification_samples
-from edgekit.verify.tolerances import tolerance_for
+from edgekit.verification.check import check_artifact, eager_outputs
+from edgekit.verification.parity import Parity
+from edgekit.verification.samples import verification_samples
+from edgekit.verification.tolerances import tolerance_for
 
 
-def verify(path: str | Path, *, weights: str | Path | None = None, atol: float | None = None) -> Parity:
+def verify(path: str | Path, *, model: str | None = None, weights: str | Path | None = None, atol: float | None = None) -> Parity:
     """Rebuild the eager model from an artifact's manifest, run both, and compare.
 
+    :param model: ``path/to/file.py:factory`` where the artifact's model is a file of one's own that does not lie in the working folder.
     :param weights: the checkpoint the artifact was exported with; it has to be the same file, by hash.
     :param atol: limit for the largest absolute error, instead of the table's row.
     :raises ArtifactError: no manifest, or the artifact is not what it says.
-    :raises BadInputError: the weights are missing or another file.
+    :raises BadInputError: the weights are missing or another file, or the model's file is not found.
+    :raises UsageError: ``model`` is another one, or ``atol`` is no limit.
     """
+    if atol is not None:
+        check_atol(atol)
     path = Path(path)
     facts = facts_of_file(path)
     target = get_target(facts.name)
@@ -35,28 +40,57 @@ def verify(path: str | Path, *, weights: str | Path | None = None, atol: float |
             why="it tells which model the artifact has to equal",
             hint="export it with edgekit; edgekit inspect works on any artifact",
         )
-    recipe = _recipe(manifest)
-    expected = manifest.document["model"].get("weights_sha256")
+    recipe, named = _recipe(manifest)
+    if target_facts(recipe.target) != facts:
+        raise ArtifactError(f"{path.name} is a {facts.name} artifact, its manifest is for {recipe.target}", hint="export again with --overwrite")
+    if model is not None and portable_name(model) != named:
+        raise UsageError(f"{path.name} was exported from {named}, not from {portable_name(model)}")
+    expected = _weights_sha256(manifest)
     weights = None if weights is None else Path(weights)
     if expected is not None and weights is None:
         raise ArtifactError(f"{path.name} was exported with weights", what=f"sha256 {expected[:16]}...", hint="--weights FILE")
-    source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=weights)
+    source = _source(manifest, recipe, model or named, weights)
     if source.weights_sha256 != expected:
         found = "no weights" if expected is None else f"sha256 {expected[:16]}..."
         raise ArtifactError("these are not the weights it was exported with", what=f"{path.name}: {found}", hint="give the file of the export")
     samples = verification_samples(source.preprocessing)
-    methods = methods_from_json(manifest.document["methods"])
+    methods = methods_from_json(manifest.document.get("methods"))
+    if len(methods) != 1:
+        raise ArtifactError(
+            f"{manifest.path.name} names {len(methods)} methods", what="this edgekit verifies one", hint="export again with --overwrite"
+        )
     tolerance = tolerance_for(recipe.precision, recipe.atol if atol is None else atol)
     return check_artifact(target, path, methods, samples, eager_outputs(source, samples), tolerance)
 
 
-def _recipe(manifest: Manifest) -> Recipe:
+def _recipe(manifest: Manifest) -> tuple[Recipe, str]:
+    """Return the manifest's recipe, without the files it names, and the model's name; the hashes of the files stand beside it."""
     table: Any = manifest.document.get("recipe")
     if not isinstance(table, dict):
         raise ArtifactError(f"{manifest.path.name} holds no recipe", hint="export again with --overwrite")
-    # Files are named in the manifest for people; what they hold is checked by hash.
     values = {key: value for key, value in table.items() if value is not None and key not in ("weights", "labels")}
     try:
-        return Recipe.from_table(values, source=manifest.path)
+        recipe = Recipe.from_table(values, source=manifest.path)
     except RecipeError as error:
         raise ArtifactError(f"{manifest.path.name} holds no usable recipe", why=error.summary, where=error.where) from error
+    return recipe, str(table["model"])
+
+
+def _weights_sha256(manifest: Manifest) -> str | None:
+    row: Any = manifest.document.get("model")
+    digest = row.get("weights_sha256", "") if isinstance(row, dict) else ""
+    if not (digest is None or (isinstance(digest, str) and digest)):
+        raise ArtifactError(f"{manifest.path.name} does not say which weights it was exported with", hint="export again with --overwrite")
+    return digest
+
+
+def _source(manifest: Manifest, recipe: Recipe, name: str, weights: Path | None) -> SourceModel:
+    try:
+        return load_source(name, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=weights)
+    except UnknownNameError as error:
+        raise ArtifactError(f"{manifest.path.name} holds no usable recipe", why=error.summary, what=error.what) from error
+    except ModelSourceError as error:
+        file = name.rpartition(":")[0]
+        if file.endswith(".py") and not Path(file).exists():
+            raise ModelSourceError(error.summary, what=error.what, hint=f"--model path/to/{name} says where it lies") from error
+        raise

@@ -42,6 +42,13 @@ def print_json(document: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def failure(command: str | None, error: EdgekitError) -> dict[str, Any]:
+    """Return the JSON document of a command that failed."""
+    parts = {"what": error.what, "where": error.where, "why": error.why, "try": error.hint}
+    told = {"kind": type(error).__name__, "message": error.summary, "exit_code": error.exit_code, **parts}
+    return {"schema_version": 1, "command": command, **error.details, "error": told}
+
+
 def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """Write a table to stdout: columns aligned, numbers to the right."""
     if not rows:
@@ -73,6 +80,13 @@ class StageLines:
             sys.stderr.write("\r\033[K")
         if not self._quiet:
             note(f"  {stage:<22} {seconds:5.1f} s   {detail}")
+
+    def fail(self, stage: str) -> None:
+        """Make room for the error."""
+        del stage
+        if self._live:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
 
 
 def _numeric(cell: str) -> bool:

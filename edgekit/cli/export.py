@@ -1,5 +1,6 @@
 """``edgekit export``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,7 @@ def export(
     edgekit export emov2-1m -t coreml --precision fp32 --input tensor -o build
     edgekit export my_net.py:build -t executorch --resolution 192 --weights my_net.safetensors
     """
+    written: list[ExportedArtifact] = []
     try:
         recipes = _recipes(
             recipe,
@@ -62,14 +64,19 @@ def export(
             },
         )
         from edgekit import pipeline
+        from edgekit.quiet import stdout_to_stderr
 
         if dry_run:
             _show_plan(recipes, pipeline.check_request(recipes, output_dir, overwrite=overwrite), as_json=as_json)
             return
-        result = pipeline.export_recipes(recipes, output_dir=output_dir, overwrite=overwrite, listener=console.StageLines(quiet=quiet))
+        with stdout_to_stderr():
+            result = pipeline.export_recipes(
+                recipes, output_dir=output_dir, overwrite=overwrite, listener=console.StageLines(quiet=quiet), written=written.append
+            )
     except EdgekitError as error:
-        if as_json:
-            console.print_json(_failure(model, error))
+        error.details |= {"model": model, "artifacts": [_artifact(done) for done in written]}
+        if not quiet:
+            _show_written(written)
         raise
     if as_json:
         console.print_json(_document(result))
@@ -94,13 +101,17 @@ def _recipes(recipe: Path | None, model: str | None, targets: list[str], options
 
 def _show(result: "ExportResult") -> None:
     console.note("")
-    for written in result.artifacts:
-        console.note(f"wrote {written.path} ({written.size_bytes / 1e6:.2f} MB) and its manifest")
+    _show_written(result.artifacts)
     if result.trained is False:
         console.note("the model is UNTRAINED: its answers mean nothing until it is exported with --weights")
     unproved = [written.target for written in result.artifacts if written.parity.verdict == "not_executed"]
     if unproved:
         console.note(f"NOT EXECUTED, so not proved: {', '.join(unproved)}")
+
+
+def _show_written(artifacts: "Sequence[ExportedArtifact]") -> None:
+    for artifact in artifacts:
+        console.note(f"wrote {artifact.path} ({artifact.size_bytes / 1e6:.2f} MB) and its manifest")
 
 
 def _show_plan(recipes: "tuple[Recipe, ...]", paths: list[Path], *, as_json: bool) -> None:
@@ -109,12 +120,6 @@ def _show_plan(recipes: "tuple[Recipe, ...]", paths: list[Path], *, as_json: boo
         console.print_json({"schema_version": 1, "command": "export", "dry_run": True, "model": recipes[0].model, "artifacts": rows})
         return
     console.print_table(("target", "precision", "would write"), [(row["target"], row["precision"], row["path"]) for row in rows])
-
-
-def _failure(model: str | None, error: EdgekitError) -> dict[str, Any]:
-    parts = {"what": error.what, "where": error.where, "why": error.why, "try": error.hint}
-    told = {"kind": type(error).__name__, "message": error.summary, "exit_code": error.exit_code, **parts}
-    return {"schema_version": 1, "command": "export", "model": model, "error": told, "artifacts": []}
 
 
 def _document(result: "ExportResult") -> dict[str, Any]:

@@ -29,15 +29,19 @@ def inspect(
     edgekit inspect emov2-5m --target executorch
     edgekit inspect my_net.py:build
     """
-    if subject.endswith(tuple(facts.suffix for facts in TARGETS)):
+    from edgekit.quiet import stdout_to_stderr
+
+    if Path(subject).suffix in {facts.suffix for facts in TARGETS}:
         from edgekit.inspection import inspect_artifact
 
-        found = inspect_artifact(Path(subject))
+        with stdout_to_stderr():
+            found = inspect_artifact(Path(subject))
         console.print_json(_artifact_document(found)) if as_json else _show_artifact(found)
         return
     from edgekit.inspection import inspect_model
 
-    report = inspect_model(subject, targets=tuple(target or ()), resolution=resolution)
+    with stdout_to_stderr():
+        report = inspect_model(subject, targets=tuple(target or ()), resolution=resolution)
     console.print_json(_model_document(report)) if as_json else _show_model(report)
 
 

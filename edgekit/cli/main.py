@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Annotated
 
 import typer
+from typer._click.exceptions import ClickException  # typer carries click inside and passes on its errors
 
 from edgekit import __version__
 from edgekit.cli import console
@@ -16,10 +17,11 @@ from edgekit.cli.inspect import inspect
 from edgekit.cli.listing import models, targets
 from edgekit.cli.verify import verify
 from edgekit.cli.weights import weights
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, UsageError
 
 _INTERNAL_ERROR = 1
 _INTERRUPTED = 130
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 app = typer.Typer(
     name="edgekit",
@@ -54,24 +56,39 @@ class _Interrupted(BaseException):
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     del number, frame
+    for handled in _STOPS:
+        signal.signal(handled, signal.SIG_IGN)  # once: a second one must not stop the cleaning up
     raise _Interrupted
 
 
 def main() -> None:
     """Run the command line and exit with the code of its error: 2 usage, 3 bad input, 4 cannot export, 5 parity, ..."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         signal.signal(number, _interrupt)
+    arguments = sys.argv[1:]
     try:
-        app()  # shows usage errors itself and exits with 2
+        code = app(arguments, prog_name="edgekit", standalone_mode=False)
     except EdgekitError as error:
         console.print_error(error)
-        sys.exit(error.exit_code)
+        code = _fail(arguments, error)
+    except ClickException as error:
+        error.show()
+        code = _fail(arguments, UsageError(error.format_message()))
     except _Interrupted:
         console.note("interrupted; nothing half-written is left")
-        sys.exit(_INTERRUPTED)
+        code = _INTERRUPTED
     except BrokenPipeError:  # the reader of our output left; nothing to say, and nowhere to say it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_INTERNAL_ERROR)
+        code = _INTERNAL_ERROR
     except Exception as error:  # noqa: BLE001  the last line of defence: a sentence, and the trace in a file
         console.print_internal_error(error)
-        sys.exit(_INTERNAL_ERROR)
+        code = _fail(arguments, EdgekitError(f"internal error: {type(error).__name__}: {error}"))
+    sys.exit(code or 0)
+
+
+def _fail(arguments: list[str], error: EdgekitError) -> int:
+    """Print the one document that ``--json`` promises, for an error; return the exit code."""
+    if "--json" in arguments:
+        command = next((word for word in arguments if not word.startswith("-")), None)
+        console.print_json(console.failure(command, error))
+    return error.exit_code

@@ -1,5 +1,6 @@
 """From what the user names, a registered model or a factory of their own, to a model ready to be captured."""
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -19,6 +20,7 @@ from edgekit.interface import Preprocessing
 from edgekit.models.build import build_model
 from edgekit.models.checkpoints import file_sha256, load_checkpoint
 from edgekit.models.registry import MODELS, model_entry
+from edgekit.recipe import portable_name
 from edgekit.user_code import user_frame
 
 _DEFAULT_RESOLUTION = 224
@@ -28,8 +30,9 @@ _DEFAULT_RESOLUTION = 224
 class SourceModel:
     """An eager model and what is known about it.
 
-    ``slug`` is the part of file names that stands for it. ``trained`` is ``False`` for a registered model without
-    a checkpoint, ``True`` with one, ``None`` for a user's factory, whose weights edgekit cannot judge.
+    ``name`` holds no folder, and ``slug`` is the part of file names that stands for it. ``trained`` is ``False`` for
+    a registered model without a checkpoint, ``True`` with one, ``None`` for a user's factory, whose weights edgekit
+    cannot judge. ``code_sha256`` is the hash of the file that holds the factory, ``None`` for one in a package.
     """
 
     name: str
@@ -39,6 +42,7 @@ class SourceModel:
     preprocessing: Preprocessing
     trained: bool | None
     weights_sha256: str | None
+    code_sha256: str | None = None
 
     @property
     def parameters(self) -> int:
@@ -73,6 +77,16 @@ def default_resolution(name: str) -> int:
     return _DEFAULT_RESOLUTION if is_factory(name) else model_entry(name).resolution
 
 
+def check_resolution(name: str, resolution: int | None) -> None:
+    """Refuse a resolution that a registered model cannot run at; what a user's factory takes, it says when it is run.
+
+    :raises UnknownNameError: not registered and not a factory.
+    :raises UsageError: it cannot run there.
+    """
+    if resolution is not None and not is_factory(name):
+        model_entry(name).check_resolution(resolution)
+
+
 def load_source(name: str, *, resolution: int | None = None, num_classes: int | None = None, weights: Path | None = None) -> SourceModel:
     """Build the model a user named.
 
@@ -83,6 +97,8 @@ def load_source(name: str, *, resolution: int | None = None, num_classes: int | 
     """
     resolution = default_resolution(name) if resolution is None else resolution
     if is_factory(name):
+        if resolution < 1:
+            raise UsageError(f"resolution is {resolution}; an image has at least 1 pixel")
         module = _call_factory(name, resolution=resolution, num_classes=num_classes)
         if weights is not None:
             load_checkpoint(module, weights)
@@ -90,14 +106,16 @@ def load_source(name: str, *, resolution: int | None = None, num_classes: int | 
     else:
         module = build_model(name, resolution=resolution, num_classes=num_classes, weights=weights)
         trained = weights is not None
+    file = name.rpartition(":")[0]
     return SourceModel(
-        name=name,
+        name=portable_name(name),
         slug=slug_of(name),
         module=module.eval(),
         resolution=resolution,
         preprocessing=Preprocessing(resolution=resolution),
         trained=trained,
         weights_sha256=None if weights is None else file_sha256(weights),
+        code_sha256=file_sha256(Path(file)) if file.endswith(".py") else None,
     )
 
 
@@ -105,12 +123,15 @@ def _call_factory(name: str, *, resolution: int, num_classes: int | None) -> nn.
     place, _, attribute = name.rpartition(":")
     factory = _find_factory(place, attribute)
     given: dict[str, Any] = {"resolution": resolution, "num_classes": num_classes}
-    accepted = inspect.signature(factory).parameters
+    try:
+        accepted = inspect.signature(factory).parameters
+    except (TypeError, ValueError) as error:
+        raise ModelSourceError(f"{name} is not a factory of a model", why=str(error), hint="name a function or class of yours") from error
     if num_classes is not None and "num_classes" not in accepted:
         raise UsageError(f"{name} takes no num_classes", where=f"def {attribute}({', '.join(accepted)})", hint="leave out --num-classes")
     try:
         model = factory(**{key: value for key, value in given.items() if key in accepted and value is not None})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelSourceError(
             f"the factory {name} raised {type(error).__name__}",
             what=str(error) or None,
@@ -155,11 +176,13 @@ def _import_file(path: Path) -> ModuleType:
         sys.modules[path.stem] = module  # dataclasses and inspect look there; never over another module's name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        sys.modules.pop(path.stem, None) if shadowed is None else None
+    except (Exception, SystemExit) as error:  # a script that parses arguments, or calls exit()
+        if shadowed is None:
+            sys.modules.pop(path.stem, None)
         raise ModelSourceError(f"importing {path.name} raised {type(error).__name__}", what=str(error) or None, where=_error_line(error)) from error
     finally:
-        sys.path.remove(str(path.parent))
+        with contextlib.suppress(ValueError):  # the file took it out itself
+            sys.path.remove(str(path.parent))
     return module
 
 
@@ -171,11 +194,11 @@ def _import_module(place: str) -> ModuleType:
     except ImportError as error:
         hint = "is it installed in this environment? A file is given with its ending: path/to/file.py:factory"
         raise ModelSourceError(f"cannot import {place}", what=str(error), hint=hint) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelSourceError(f"importing {place} raised {type(error).__name__}", what=str(error) or None, where=_error_line(error)) from error
 
 
-def _error_line(error: Exception) -> str | None:
+def _error_line(error: BaseException) -> str | None:
     if isinstance(error, SyntaxError):
         return f"{Path(error.filename or '?').name}:{error.lineno}    {(error.text or '').strip()}"
     return user_frame(error)
@@ -190,7 +213,8 @@ def check_runs(source: SourceModel, example: Tensor) -> Any:
 
     try:
         with torch.no_grad():
-            return source.module(example)
+            given = example.clone()
+            output = source.module(given)
     except Exception as error:
         raise ModelSourceError(
             f"{source.name} does not run on an image of shape {tuple(example.shape)}",
@@ -198,3 +222,8 @@ def check_runs(source: SourceModel, example: Tensor) -> Any:
             where=user_frame(error),
             hint="check --resolution, and that forward takes one image",
         ) from error
+    if not torch.equal(given, example):
+        raise ModelSourceError(
+            f"{source.name} writes into its input", why="an artifact's input is not its to change", hint="begin forward with image = image.clone()"
+        )
+    return output

@@ -52,11 +52,11 @@ class StaticSpanningAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(1, channels, H, W)`` to ``(1, value_channels, H, W)``."""
-        padded = any(self.padding)
-        if padded:
-            x = F.pad(x, self.padding)
-        if self.plan.form.layout == "channels_last":
+        last = self.plan.form.layout == "channels_last"
+        if last:  # all that follows works there: the channels move twice in a block, not around every cut
             x = x.permute(0, 2, 3, 1)
+        if any(self.padding):
+            x = F.pad(x, (0, 0, *self.padding) if last else self.padding)
         q, k, v = self.q(x), self.k(x), F.gelu(self.v(x))
         if self.plan.coincident:
             out = self._merge(self._attend(*self._cut(q, k, v, "neighbour"), factor=2.0), "neighbour")
@@ -68,7 +68,10 @@ class StaticSpanningAttention(nn.Module):
             near = self._merge(self._attend(*self._cut(q, k, v, "neighbour")), "neighbour")
             far = self._merge(self._attend(*self._cut(q, k, v, "distant")), "distant")
             out = near + far
-        return out[:, :, : self.size[0], : self.size[1]] if padded else out
+        for axis, (size, padded) in enumerate(zip(self.size, (self.grid.height, self.grid.width), strict=True), start=1 if last else 2):
+            if padded != size:
+                out = out.narrow(axis, 0, size)
+        return out.permute(0, 3, 1, 2) if last else out
 
     def with_plan(self, plan: AttentionPlan) -> Self:
         """Return a copy, weights included, that follows another plan."""

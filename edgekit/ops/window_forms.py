@@ -65,9 +65,9 @@ def partition(x: Tensor, grid: Grid, heads: int, kind: Partition, form: WindowFo
 
 
 def merge(x: Tensor, grid: Grid, heads: int, kind: Partition, form: WindowForm) -> Tensor:
-    """Undo :func:`partition`: back to ``(1, heads * D, H, W)``."""
+    """Undo :func:`partition`: back to ``(1, H, W, heads * D)``, or channels first to ``(1, heads * D, H, W)``."""
     if form.layout == "channels_last":
-        return _join_channels_last(x, grid, heads, kind, form.max_rank).permute(0, 3, 1, 2)
+        return _join_channels_last(x, grid, heads, kind, form.max_rank)
     return _join_channels_first(x, grid, heads * x.shape[1], kind, form.max_rank)
 
 

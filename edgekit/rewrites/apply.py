@@ -73,30 +73,61 @@ def rewrite_program(
     watched: dict[str, tuple[fx.Node, str, str]] = {}  # original node -> (what holds its value now, rewrite, site)
     drafts: list[tuple[str, list[str], list[Skip]]] = []
     for rewrite in rewrites:
-        if not target.wants(rewrite.name):
-            continue
-        sites: list[str] = []
-        skips: list[Skip] = []
-        alive = set(editor.graph.nodes)
-        for node in list(editor.graph.nodes):
-            if node not in alive or not rewrite.match(node, editor):
-                continue
-            site = site_of(node)
-            plan = rewrite.check(node, editor, target)
-            if isinstance(plan, Refusal):
-                skips.append(Skip(site=site, reason=plan.reason))
-                continue
-            for old, new in rewrite.replace(node, plan, editor):
-                old.replace_all_uses_with(new, delete_user_cb=_not(new))
+        if target.wants(rewrite.name):
+            moves, sites, skips = _run(rewrite, editor, target)
+            for site, old, new in moves:
                 _follow(watched, old, new, rewrite.name, site, original)
-                editor.erase_unused(old)
-            alive = set(editor.graph.nodes)
-            sites.append(site)
-        drafts.append((rewrite.name, sites, skips))
+            drafts.append((rewrite.name, sites, skips))
     rewritten = editor.finish()
     errors = _compare(program, rewritten, watched, example)
     reports = tuple(RewriteReport(name=name, sites=tuple(sites), skips=tuple(skips), max_error=errors.get(name)) for name, sites, skips in drafts)
     return rewritten, reports
+
+
+_Move = tuple[str, fx.Node, fx.Node]
+"""A site, the node that held a value there, and the one that holds it now."""
+
+
+def _run(rewrite: GraphRewrite, editor: ProgramEditor, target: TargetFacts) -> tuple[list[_Move], list[str], list[Skip]]:
+    """Sweep over the graph until a sweep finds nothing to do: a site can make another possible in front of it.
+
+    A node that the rewrite added, or that was a site, is not visited again, so that this ends.
+    """
+    moves: list[_Move] = []
+    sites: list[str] = []
+    waiting = list(editor.graph.nodes)
+    while True:
+        visited, more, skips = _sweep(rewrite, waiting, editor, target)
+        if not visited:
+            return moves, sites, skips
+        moves += more
+        sites += visited.values()
+        waiting = [node for node in waiting if node not in visited]
+
+
+def _sweep(
+    rewrite: GraphRewrite, waiting: Sequence[fx.Node], editor: ProgramEditor, target: TargetFacts
+) -> tuple[dict[fx.Node, str], list[_Move], list[Skip]]:
+    """Visit each node once; return the sites by their node, what moved there, and the refusals."""
+    visited: dict[fx.Node, str] = {}
+    moves: list[_Move] = []
+    skips: list[Skip] = []
+    alive = set(editor.graph.nodes)
+    for node in waiting:
+        if node not in alive or not rewrite.match(node, editor):
+            continue
+        site = site_of(node)
+        plan = rewrite.check(node, editor, target)
+        if isinstance(plan, Refusal):
+            skips.append(Skip(site=site, reason=plan.reason))
+            continue
+        for old, new in rewrite.replace(node, plan, editor):
+            old.replace_all_uses_with(new, delete_user_cb=_not(new))
+            moves.append((site, old, new))
+            editor.erase_unused(old)
+        alive = set(editor.graph.nodes)
+        visited[node] = site
+    return visited, moves, skips
 
 
 def _not(new: fx.Node) -> Callable[[fx.Node], bool]:

@@ -21,6 +21,7 @@ from edgekit.rewrites.graph import ProgramEditor, argument, is_call, shape_of
 _BMM = torch.ops.aten.bmm.default
 _SOFTMAX = torch.ops.aten.softmax.int
 _SCALES = (torch.ops.aten.mul.Tensor, torch.ops.aten.div.Tensor)
+_INSIDE_A_LIST = -1  # a concatenation, or the program's outputs
 _MOVES = (
     torch.ops.aten.permute.default,
     torch.ops.aten.transpose.int,
@@ -92,7 +93,8 @@ def _products(node: fx.Node, way: tuple[fx.Node, ...]) -> list[tuple[fx.Node, in
         if is_call(user, *_MOVES):
             found += _products(user, (*way, user))
         else:
-            found += [(user, position, way) for position, value in enumerate(user.args) if value is node]
+            direct = [position for position, value in enumerate(user.args) if value is node]
+            found += [(user, position, way) for position in direct or [_INSIDE_A_LIST]]
     return found
 
 

@@ -4,7 +4,12 @@
 
 ``move`` is any chain of permutes and means over other axes than the channels: both commute with an affine map per
 channel. EMOv2's pre-norms reach their 1x1 convolutions through a permute, its last norm the head through a mean.
-Exact when nothing pads in between: a padded zero would have to become ``-b / g`` (on a padded map the error was 0.58).
+
+Where zeros are padded in between, the scale still goes through and the shift stays in front of the padding:
+
+    before   proj(pad(g * normalise(x) + b))                   after   proj'(pad(normalise(x) + b / g))
+
+Folding the shift there too would be wrong (a padded zero would have to become ``-b / g``; the error was 0.58).
 """
 
 from typing import Any
@@ -16,19 +21,36 @@ from torch import Tensor, fx
 from edgekit.capabilities import TargetFacts
 from edgekit.rewrites.base import Refusal
 from edgekit.rewrites.convolution import Projection, insert_projection, read_projection, scale_inputs
-from edgekit.rewrites.graph import ProgramEditor, argument, is_call, shape_of
+from edgekit.rewrites.graph import ProgramEditor, argument, is_call, shape_of, site_of
 
 LAYER_NORM = torch.ops.aten.layer_norm.default
 _PERMUTE = torch.ops.aten.permute.default
 _MEAN = torch.ops.aten.mean.dim
+_PAD = torch.ops.aten.pad.default
+
+_SMALLEST_SCALE = 1e-3
+"""Below this share of its largest value a scale is too close to zero to divide the shift by."""
+
+
+@frozen
+class _Step:
+    """An operator on the way, and where the channels stand in its input."""
+
+    node: fx.Node
+    axis: int
 
 
 @frozen
 class _Reader:
-    """A projection, and the permutes and means on the way to it from the norm, in order."""
+    """A projection, and the permutes, means and paddings on the way to it from the norm, in order."""
 
     projection: Projection
-    way: tuple[fx.Node, ...]
+    way: tuple[_Step, ...]
+
+    @property
+    def padded(self) -> bool:
+        """Whether zeros come in on the way."""
+        return any(is_call(step.node, _PAD) for step in self.way)
 
 
 @frozen
@@ -62,6 +84,10 @@ class FoldLayerNormAffine:
         readers = _reached(node, (), len(shape_of(node)) - 1, editor)
         if isinstance(readers, Refusal):
             return readers
+        if weight is not None and bias is not None and any(reader.padded for reader in readers):
+            magnitude = weight.abs()
+            if float(magnitude.min()) < _SMALLEST_SCALE * float(magnitude.max()):
+                return Refusal("zeros are padded behind it, and one of its scales is too close to zero to divide the shift by")
         scale = torch.ones(size) if weight is None else weight
         shift = torch.zeros(size) if bias is None else bias
         return _Plan(tuple(readers), scale, shift)
@@ -74,17 +100,31 @@ class FoldLayerNormAffine:
         pairs = []
         for reader in plan.readers:
             for step in reader.way:
-                if step not in new:
-                    operator: Any = step.target
-                    new[step] = editor.call(operator, new[argument(step, 0, "input")], *step.args[1:], before=step, **step.kwargs)
+                if step.node not in new:
+                    source = new[argument(step.node, 0, "input")]
+                    if is_call(step.node, _PAD) and bool(plan.shift.any()):
+                        source = _shifted(source, step, plan, editor)
+                    operator: Any = step.node.target
+                    new[step.node] = editor.call(operator, source, *step.node.args[1:], before=step.node, **step.node.kwargs)
             p = reader.projection
-            weight, bias = scale_inputs(p, plan.scale, plan.shift)
-            pairs.append((p.node, insert_projection(editor, p, before=p.node, x=new[p.x], weight=weight, bias=bias)))
+            shift = torch.zeros_like(plan.shift) if reader.padded else plan.shift
+            weight, bias = scale_inputs(p, plan.scale, shift)
+            kept = None if p.bias is None and reader.padded else bias
+            pairs.append((p.node, insert_projection(editor, p, before=p.node, x=new[p.x], weight=weight, bias=kept)))
         return pairs
 
 
-def _reached(node: fx.Node, way: tuple[fx.Node, ...], channel_axis: int, editor: ProgramEditor) -> list[_Reader] | Refusal:
-    """Follow every reader through permutes and means to its projection; ``channel_axis`` is where the channels stand."""
+def _shifted(source: fx.Node, step: _Step, plan: _Plan, editor: ProgramEditor) -> fx.Node:
+    """Add ``shift / scale`` to the bare norm's value in front of a padding."""
+    shape = [1] * len(shape_of(source))
+    shape[step.axis] = -1
+    shift = (plan.shift.double() / plan.scale.double()).to(plan.shift.dtype).reshape(shape)
+    constant = editor.add_constant(f"{site_of(step.node)}.shift", shift)
+    return editor.call(torch.ops.aten.add.Tensor, source, constant, before=step.node)
+
+
+def _reached(node: fx.Node, way: tuple[_Step, ...], channel_axis: int, editor: ProgramEditor) -> list[_Reader] | Refusal:
+    """Follow every reader through permutes, means and padding to its projection; ``channel_axis`` is where the channels stand."""
     found: list[_Reader] = []
     rank = len(shape_of(node))
     for user in node.users:
@@ -101,7 +141,7 @@ def _reached(node: fx.Node, way: tuple[fx.Node, ...], channel_axis: int, editor:
         axis = _moved(user, channel_axis, rank)
         if axis is None:
             return Refusal(f"{user.name} stands between the norm and the projection, and does not commute with a scale per channel")
-        further = _reached(user, (*way, user), axis, editor)
+        further = _reached(user, (*way, _Step(user, channel_axis)), axis, editor)
         if isinstance(further, Refusal):
             return further
         found.extend(further)
@@ -109,7 +149,7 @@ def _reached(node: fx.Node, way: tuple[fx.Node, ...], channel_axis: int, editor:
 
 
 def _moved(user: fx.Node, axis: int, rank: int) -> int | None:
-    """Return where the channel axis stands after a permute or a mean over other axes, ``None`` after anything else."""
+    """Return where the channel axis stands after a permute, or a mean or padding of other axes; ``None`` after all else."""
     if is_call(user, _PERMUTE):
         order = argument(user, 1, "dims")
         return [d % rank for d in order].index(axis)
@@ -118,4 +158,7 @@ def _moved(user: fx.Node, axis: int, rank: int) -> int | None:
         if axis in dims:
             return None
         return axis if argument(user, 2, "keepdim", default=False) else axis - sum(d < axis for d in dims)
+    if is_call(user, _PAD) and argument(user, 2, "mode", "constant") == "constant" and not argument(user, 3, "value"):
+        first = 2 * (rank - 1 - axis)  # amounts run from the last axis backwards, two each
+        return None if any(argument(user, 1, "pad")[first : first + 2]) else axis
     return None

@@ -6,6 +6,8 @@ Exact. ExecuTorch's XNNPACK partitioner takes a global average pool only with it
 outside and cuts the network in two.
 """
 
+from typing import Any
+
 import torch
 from torch import fx
 
@@ -36,5 +38,10 @@ class KeepMeanAxes:
 
     def replace(self, node: fx.Node, plan: fx.Node, editor: ProgramEditor) -> list[tuple[fx.Node, fx.Node]]:
         """Insert the mean and the reshape."""
-        pooled = editor.call(_MEAN, plan, [2, 3], True, before=node)
+        pooled = editor.call(_MEAN, plan, [2, 3], True, before=node, **_dtype(node))
         return [(node, editor.call(_RESHAPE, pooled, list(shape_of(node)), before=node))]
+
+
+def _dtype(node: fx.Node) -> dict[str, Any]:
+    """Return the dtype a mean is asked to compute in, as it was given."""
+    return {name: value for name, value in node.kwargs.items() if name == "dtype"}

@@ -10,7 +10,7 @@ from edgekit.artifact import Manifest, read_manifest
 from edgekit.capabilities import TARGETS, TargetFacts
 from edgekit.errors import ArtifactError, UnknownNameError, UsageError
 from edgekit.interface import MethodSpec, TensorSpec
-from edgekit.manifest import methods_from_json
+from edgekit.manifest import methods_from_json, native_method
 from edgekit.targets.base import Executable
 from edgekit.targets.registry import get_target
 
@@ -58,13 +58,15 @@ class LoadedArtifact:
         if inputs.keys() != {tensor.name for tensor in spec.inputs}:
             raise UsageError(f"{method} takes {', '.join(t.name for t in spec.inputs)}", what=f"given: {', '.join(inputs) or 'nothing'}")
         # The file's own names, by position: some formats store none.
-        own = next(m for m in self.executable.methods if m.name == method)
+        own = native_method(self.executable.methods, spec)
         given = {native.name: _fitted(inputs[tensor.name], tensor) for native, tensor in zip(own.inputs, spec.inputs, strict=True)}
         results = self.executable.run(method, given)
         return {tensor.name: results[native.name] for native, tensor in zip(own.outputs, spec.outputs, strict=True)}
 
 
 def _fitted(array: Array, spec: TensorSpec) -> Array:
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"input {spec.name} is a {type(array).__name__}", what="expected a NumPy array", hint="numpy.asarray(...)")
     if array.shape != spec.shape and spec.layout == "NHWC" and array.ndim == 4 and array.transpose(0, 2, 3, 1).shape == spec.shape:
         array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
     if array.shape != spec.shape:
@@ -86,5 +88,7 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> LoadedArtifact:
     facts = facts_of_file(path)
     manifest = read_manifest(path)
     executable = get_target(facts.name).open(path, threads=threads)
-    methods = executable.methods if manifest is None else methods_from_json(manifest.document["methods"])
+    methods = executable.methods if manifest is None else methods_from_json(manifest.document.get("methods"))
+    for method in methods:
+        native_method(executable.methods, method)
     return LoadedArtifact(path=path, target=facts, manifest=manifest, methods=methods, executable=executable)

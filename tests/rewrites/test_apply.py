@@ -214,6 +214,36 @@ def test_names_of_rewrites_are_unique_and_every_target_asks_for_existing_ones():
         assert {form.rewrite for form in target_facts(target).forms} <= set(names)
 
 
+def test_a_rewrite_does_not_visit_what_it_added_and_so_ends():
+    # The relu that takes the place of a relu would match again, for ever.
+    model = nn.Sequential(nn.ReLU(), nn.ReLU())
+    after, (report,) = run(Swap(relu_times(1.0)), model, X)
+    assert report.sites == ("0", "1")
+    assert sum(is_call(node, RELU) for node in after.graph.nodes) == 2
+
+
+class Backwards:
+    """Takes the last of several relus in a row away: each one that goes makes another the last."""
+
+    name = "backwards"
+
+    def match(self, node, editor):
+        return is_call(node, RELU) and is_call(node.args[0], RELU)
+
+    def check(self, node, editor, target):
+        return Refusal("not the last") if any(is_call(user, RELU) for user in node.users) else ()
+
+    def replace(self, node, plan, editor):
+        return [(node, node.args[0])]
+
+
+def test_sweeps_until_nothing_is_left_to_do_and_reports_the_last_refusals():
+    after, (report,) = run(Backwards(), nn.Sequential(*(nn.ReLU() for _ in range(4))), X)
+    assert report.sites == ("3", "2", "1")
+    assert report.skips == ()
+    assert sum(is_call(node, RELU) for node in after.graph.nodes) == 1
+
+
 class Replace:
     """A module rewrite: each ReLU by ``module``."""
 

@@ -173,3 +173,39 @@ def test_a_linear_layer_over_another_axis_than_the_channels_is_refused(shape):
     assert_untouched(done)
     assert "1.weight" in done.reasons[0]
     assert "other axis" in done.reasons[0]
+
+
+NORMS = [nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.Conv2d(4, 6, 1)]
+
+
+@pytest.mark.parametrize("norms", [2, 3])
+@PRECISIONS
+def test_norms_in_a_row_all_fold_in_one_run(norms, dtype, tolerance):
+    model, x = filled(nn.Sequential(*NORMS[-norms - 1 :]), dtype), noise(2, 4, 8, 9, dtype=dtype)
+    done = rewrite(RULE, model, x)
+    assert done.report.sites == tuple(str(norm) for norm in reversed(range(norms)))
+    assert done.report.skips == ()
+    assert (count(done.after, BATCH_NORM), count(done.after, CONV)) == (0, 1)
+    assert_same_numbers(done, noise(*x.shape, dtype=dtype, seed=1), tolerance=tolerance)
+    assert_settled(RULE, done, x)
+
+
+class Forked(nn.Module):
+    """A norm that a convolution reads, and another norm with a convolution: the first waits for the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.outer, self.inner, self.a, self.b = nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.Conv2d(4, 6, 1), nn.Conv2d(4, 6, 1)
+
+    def forward(self, x):
+        normed = self.outer(x)
+        return self.a(normed) + self.b(self.inner(normed))
+
+
+def test_a_refusal_that_another_site_lifts_is_not_reported():
+    x = noise(2, 4, 8, 9)
+    done = rewrite(RULE, filled(Forked()), x)
+    assert done.report.sites == ("inner", "outer")
+    assert done.report.skips == ()
+    assert count(done.after, BATCH_NORM) == 0
+    assert_settled(RULE, done, x)

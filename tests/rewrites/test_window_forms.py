@@ -24,9 +24,9 @@ def numbered_map(sizes: tuple[int, ...]) -> tuple[Tensor, Grid, int]:
     return torch.arange(float(torch.Size(shape).numel())).reshape(shape), Grid(rows * window, columns * window, window), heads
 
 
-def cut(x: Tensor, grid: Grid, heads: int, kind: str, form: WindowForm) -> Tensor:
+def cut(x: Tensor, grid: Grid, heads: int, kind: str, form: WindowForm, *, transposed: bool = False) -> Tensor:
     """Partition a (1, C, H, W) map, handed over as the form takes it."""
-    return partition(x.permute(0, 2, 3, 1) if form.layout == "channels_last" else x, grid, heads, kind, form)
+    return partition(x.permute(0, 2, 3, 1) if form.layout == "channels_last" else x, grid, heads, kind, form, transposed=transposed)
 
 
 def natural(x: Tensor, grid: Grid, heads: int, kind: str) -> Tensor:
@@ -50,9 +50,21 @@ def test_partition_is_the_natural_one(form, kind, sizes):
 @EACH_KIND
 @settings(max_examples=40, deadline=None)
 @given(sizes=SIZES)
+def test_a_transposed_partition_has_its_tokens_last(form, kind, sizes):
+    x, grid, heads = numbered_map(sizes)
+    ours = cut(x, grid, heads, kind, form, transposed=True)
+    assert ours.shape == (grid.windows * heads, x.shape[1] // heads, grid.window**2)
+    assert torch.equal(ours, natural(x, grid, heads, kind).transpose(1, 2))
+
+
+@EACH_FORM
+@EACH_KIND
+@settings(max_examples=40, deadline=None)
+@given(sizes=SIZES)
 def test_merge_undoes_partition(form, kind, sizes):
     x, grid, heads = numbered_map(sizes)
-    assert torch.equal(merge(cut(x, grid, heads, kind, form), grid, heads, kind, form), x)
+    merged = merge(cut(x, grid, heads, kind, form), grid, heads, kind, form)
+    assert torch.equal(merged.permute(0, 3, 1, 2) if form.layout == "channels_last" else merged, x)
 
 
 @EACH_KIND

@@ -15,6 +15,7 @@ from edgekit.errors import LoweringError
 from edgekit.quiet import quiet
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.blame import blame, refusal
+from edgekit.targets.executorch.peephole import peephole
 from edgekit.targets.executorch.short_keys import short_keys
 from edgekit.targets.executorch.thrift import thrift
 
@@ -45,7 +46,7 @@ def _convert(job: LoweringJob) -> Any:
     # below and in the comparison with eager; they took a tenth of the time.
     config = EdgeCompileConfig(_check_ir_validity=False)
     programs = {method.name: job.programs[method.name] for method in job.methods}
-    with thrift(), short_keys():
+    with thrift(), short_keys(), peephole():
         edge = to_edge_transform_and_lower(programs, partitioner=_partitioners(job.recipe.backend), compile_config=config)
         edge._named_data_store.add_named_data(DESCRIPTION_KEY, _description(job), alignment=1)  # noqa: SLF001 - offered to backends only
         # Defaults otherwise: delegates in segments of their own, which a runtime frees after setting them up, and

@@ -1,8 +1,8 @@
-"""Names XNNPACK's constants in a file by half of their sha256.
+"""Names XNNPACK's constants in a file by the first 64 bits of their sha256.
 
 The converter stores each constant under its sha256 in hex, once in the program and once in the delegate's payload: 128
-bytes of name for each, 17 kB for a network of 130 constants. Half of it, 128 bits, keeps equal constants together
-and different ones apart just as well within one file.
+bytes of name for each, 17 kB for a network of 130 constants. 64 bits keep equal constants together, and two different
+ones among a thousand meet with a chance of 3 in 10^14; the run after every export would show it.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-_HEX_DIGITS = 32
+_HEX_DIGITS = 16
 
 
 @frozen

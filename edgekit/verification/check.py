@@ -6,26 +6,38 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, ModelSourceError
 from edgekit.interface import MethodSpec, TensorSpec
-from edgekit.models.source import SourceModel
+from edgekit.manifest import native_method
+from edgekit.models.source import SourceModel, check_runs
 from edgekit.outputs import named_outputs
 from edgekit.targets.base import CannotRunHere, Executable, Target
-from edgekit.verify.parity import Parity, compare
-from edgekit.verify.samples import Sample
-from edgekit.verify.tolerances import Tolerance
+from edgekit.verification.parity import Parity, compare
+from edgekit.verification.samples import Sample
+from edgekit.verification.tolerances import Tolerance
 
 Array = np.ndarray
 
 
 def eager_outputs(source: SourceModel, samples: Sequence[Sample]) -> dict[str, list[Array]]:
-    """Run the eager model on every sample; return one list of arrays per output name."""
+    """Run the eager model on every sample; return one list of arrays per output name.
+
+    :raises ModelSourceError: it does not run, or returns what NumPy cannot hold.
+    """
     collected: dict[str, list[Array]] = {}
-    with torch.no_grad():
-        for sample in samples:
-            for name, value in named_outputs(source.module(torch.from_numpy(sample.tensor))).items():
-                collected.setdefault(name, []).append(value.numpy())
+    for sample in samples:
+        for name, value in named_outputs(check_runs(source, torch.from_numpy(sample.tensor))).items():
+            collected.setdefault(name, []).append(_as_array(source.name, name, value))
     return collected
+
+
+def _as_array(model: str, name: str, value: torch.Tensor) -> Array:
+    try:
+        return value.detach().cpu().numpy().copy()  # a copy: a model may return its own buffer
+    except (TypeError, RuntimeError) as error:
+        raise ModelSourceError(
+            f"{model} returns {name} as {value.dtype}", why=f"NumPy has no such type: {error}", hint="return float32: value.float()"
+        ) from error
 
 
 def check_artifact(
@@ -47,16 +59,21 @@ def check_artifact(
     except CannotRunHere as error:
         return Parity(verdict="not_executed", executed_by=None, tolerance=tolerance, reason=error.summary)
     (method,) = methods
+    own = native_method(executable.methods, method)
     try:
-        results = [_run(executable, method, sample) for sample in samples]
+        results = [_run(executable, own, method, sample) for sample in samples]
+    except CannotRunHere as error:
+        return Parity(verdict="not_executed", executed_by=None, tolerance=tolerance, reason=error.summary)
     except EdgekitError as error:
         return Parity(verdict="fail", executed_by=target.executed_by, tolerance=tolerance, reason=f"it does not run: {error.summary}")
+    except Exception as error:  # noqa: BLE001  vendors' runtimes raise what they like
+        reason = f"it does not run: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return Parity(verdict="fail", executed_by=target.executed_by, tolerance=tolerance, reason=reason)
     actual = {name: [result[name] for result in results] for name in results[0]}
     return compare(reference, actual, [sample.name for sample in samples], tolerance, target.executed_by)
 
 
-def _run(executable: Executable, method: MethodSpec, sample: Sample) -> dict[str, Array]:
-    own = next(m for m in executable.methods if m.name == method.name)
+def _run(executable: Executable, own: MethodSpec, method: MethodSpec, sample: Sample) -> dict[str, Array]:
     given = {native.name: _as_input(sample, spec) for native, spec in zip(own.inputs, method.inputs, strict=True)}
     results = executable.run(method.name, given)
     return {spec.name: results[native.name] for native, spec in zip(own.outputs, method.outputs, strict=True)}

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
-from edgekit.verify.tolerances import Tolerance
+from edgekit.verification.tolerances import Tolerance
 
 Array = np.ndarray
 Verdict = Literal["pass", "fail", "not_executed"]
@@ -60,12 +60,11 @@ def compare(
             if got.shape != want.shape:
                 reason = f"output {output} has shape {got.shape}, eager gives {want.shape}"
                 return Parity(verdict="fail", executed_by=executed_by, tolerance=tolerance, reason=reason)
-            difference = np.abs(got.astype(np.float64) - want.astype(np.float64))
-            absolute = float(difference.max(initial=0.0))
-            if not np.isfinite(absolute):
-                reason = f"output {output} is not finite on sample {name}"
+            if not (np.isfinite(want).all() and np.isfinite(got).all()):
+                reason = f"output {output} is not finite on sample {name}" + ("" if np.isfinite(want).all() else ", of the eager model neither")
                 return Parity(verdict="fail", executed_by=executed_by, samples=len(names), tolerance=tolerance, worst_sample=name, reason=reason)
-            scale = float(np.abs(want).max(initial=0.0)) or 1.0
+            absolute = float(np.abs(got.astype(np.float64) - want.astype(np.float64)).max(initial=0.0))
+            scale = float(np.abs(want.astype(np.float64)).max(initial=0.0)) or 1.0
             sqnr = sqnr_db(want, got)
             worst_abs, worst_rel = max(worst_abs, absolute), max(worst_rel, absolute / scale)
             if sqnr < worst_sqnr:
@@ -100,6 +99,16 @@ def sqnr_db(reference: Array, actual: Array) -> float:
 
 
 def _top1_agreement(reference: Sequence[Array], actual: Sequence[Array]) -> float:
-    """Share of samples with the same largest logit; an output without a class axis counts as agreeing by its error alone."""
-    same = [np.array_equal(want.argmax(-1), got.argmax(-1)) for want, got in zip(reference, actual, strict=True)]
+    """Share of samples whose largest logit is the same class, or one that is equally large in the reference.
+
+    An output that is not ``(batch, classes)`` has no class axis: it agrees, and its error alone decides.
+    """
+    same = [want.ndim != 2 or _same_winner(want, got) for want, got in zip(reference, actual, strict=True)]
     return sum(same) / len(same)
+
+
+def _same_winner(want: Array, got: Array) -> bool:
+    if want.size == 0:
+        return True
+    chosen = np.take_along_axis(want, got.argmax(-1, keepdims=True), axis=-1)
+    return bool((chosen == want.max(-1, keepdims=True)).all())

@@ -1,0 +1,51 @@
+"""The headline command on full-size networks: every target passes parity, and the files are hardly larger than the weights."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit.artifact import read_manifest
+from edgekit.models.registry import model_entry
+
+EDGEKIT = str(Path(sys.executable).with_name("edgekit"))
+EXECUTED_BY = {"tflite": "litert", "executorch": "executorch", "onnx": "onnxruntime"}
+MAX_FP32_OVERHEAD = 1.01
+MAX_FP16_OVERHEAD = 1.09
+MIN_SQNR_DB = 100
+
+
+@pytest.mark.parametrize(("model", "resolution"), [("emov2-1m", 224), ("emov2-5m", 224), ("emov2-5m", 512), ("emov2-1m", 320)])
+def test_all_four_targets_pass_and_are_small(model, resolution, tmp_path):
+    targets = [argument for target in ("coreml", *EXECUTED_BY) for argument in ("--target", target)]
+    command = [EDGEKIT, "export", model, *targets, "--resolution", str(resolution), "-o", str(tmp_path), "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no vendor chatter reaches the user
+
+    document = json.loads(done.stdout)
+    assert document["trained"] is False
+    artifacts = {artifact["target"]: artifact for artifact in document["artifacts"]}
+    assert artifacts.keys() == {"coreml", *EXECUTED_BY}
+    parameters = model_entry(model).parameters
+    for target, runtime in EXECUTED_BY.items():
+        artifact, parity = artifacts[target], artifacts[target]["parity"]
+        assert (parity["verdict"], parity["executed_by"], parity["samples"]) == ("pass", runtime, 9)
+        assert parity["sqnr_db"] >= MIN_SQNR_DB
+        assert parity["top1_agreement"] == 1.0
+        assert artifact["size_bytes"] <= MAX_FP32_OVERHEAD * 4 * parameters
+    coreml = artifacts["coreml"]
+    assert coreml["precision"] == "fp16"
+    assert coreml["parity"]["verdict"] == "not_executed"
+    assert coreml["size_bytes"] <= MAX_FP16_OVERHEAD * 2 * parameters
+
+    for artifact in artifacts.values():
+        fired = {rewrite["name"]: rewrite["sites"] for rewrite in artifact["rewrites"]}
+        attention_blocks = {"emov2-1m": 9, "emov2-5m": 10}[model]
+        assert sum(sites for name, sites in fired.items() if name.startswith("static_windows")) == attention_blocks
+        manifest = read_manifest(Path(artifact["path"]))
+        assert manifest is not None
+        assert manifest.document["recipe"]["resolution"] == resolution
+    assert not list(tmp_path.glob(".edgekit-*"))
