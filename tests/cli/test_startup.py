@@ -25,6 +25,7 @@ HEAVY = {
 }
 
 
+@pytest.mark.alone
 def test_help_answers_in_under_300_ms():
     def seconds():
         start = time.perf_counter()
