@@ -183,7 +183,9 @@ def conv_norm(one, use):
         (conv_norm(nn.Linear(7, 4), read), IMAGE, ["one.weight", "does not read the normalised channels"]),
         (conv_norm(nn.Conv2d(6, 4, 3, padding=1), read), IMAGE, ["one.weight", "pads with zeros", "border"]),
         (conv_norm(nn.Conv2d(6, 4, 3, padding=(1, 0)), read), IMAGE, ["one.weight", "pads with zeros"]),
-        (conv_norm(nn.Conv2d(6, 4, 3), lambda m, y: m.one(F.pad(y, (0, 1, 0, 1)))), IMAGE, ["pad", "does not commute"]),
+        (conv_norm(nn.Conv2d(6, 4, 3), lambda m, y: m.one(F.pad(y, (0, 1, 0, 1), value=0.5))), IMAGE, ["pad", "does not commute"]),
+        (conv_norm(nn.Conv2d(6, 4, 3), lambda m, y: m.one(F.pad(y, (1, 1, 1, 1), mode="reflect"))), IMAGE, ["pad", "does not commute"]),
+        (conv_norm(nn.Conv2d(7, 4, 3), lambda m, y: m.one(F.pad(y, (0, 0, 0, 0, 0, 1)))), IMAGE, ["pad", "does not commute"]),
         (Normed(nn.LayerNorm(6), nn.Conv2d(8, 4, 1), lambda m, y: m.one(y)), (2, 8, 5, 6), ["one.weight", "does not read the normalised channels"]),
         # One image without a batch axis: the norm is over its columns.
         (Normed(nn.LayerNorm(6), nn.Conv2d(6, 4, 1), lambda m, y: m.one(y)), (6, 5, 6), ["one.weight", "does not read the normalised channels"]),
@@ -195,3 +197,51 @@ def test_refusals(model, shape, words):
     (skip,) = done.report.skips
     for word in words:
         assert word in skip.reason
+
+
+def padded_map(m, y):
+    return m.one(F.pad(y, (0, 1, 0, 2)))
+
+
+def padded_tokens(m, y):
+    return m.one(F.pad(y.permute(0, 2, 3, 1), (0, 0, 1, 0, 0, 2)))
+
+
+def padded_and_not(m, y):
+    return m.one(F.pad(y, (0, 1, 0, 2))), m.two(y)
+
+
+PADDED = {
+    "map": lambda: Normed(LayerNorm2d(6), nn.Conv2d(6, 4, 3), padded_map),
+    "no projection bias": lambda: Normed(LayerNorm2d(6), nn.Conv2d(6, 4, 1, bias=False), padded_map),
+    "tokens": lambda: Normed(LayerNorm2d(6), nn.Linear(6, 4), padded_tokens),
+    "one padded, one not": lambda: Normed(LayerNorm2d(6), nn.Conv2d(6, 4, 1), padded_and_not, nn.Conv2d(6, 3, 1)),
+}
+
+
+@pytest.mark.parametrize("name", PADDED)
+@PRECISIONS
+def test_padded_zeros_let_the_scale_through_and_keep_the_shift_in_front(name, dtype, tolerance):
+    done = rewrite(RULE, filled(PADDED[name](), dtype), noise(*IMAGE, dtype=dtype))
+    assert len(done.report.sites) == 1
+    assert count(done.after, torch.ops.aten.add.Tensor) == count(done.before, torch.ops.aten.add.Tensor) + 1
+    (norm,) = (node for node in done.after.graph.nodes if node.target == LAYER_NORM)
+    assert norm.args[2:4] == (None, None)
+    assert_same_numbers(done, noise(*IMAGE, dtype=dtype, seed=1), tolerance=tolerance)
+    assert_settled(RULE, done, noise(*IMAGE, dtype=dtype))
+    assert interface(done.after) == interface(done.before)
+
+
+def test_a_projection_without_bias_gets_none_behind_padding():
+    done = rewrite(RULE, filled(PADDED["no projection bias"]()), noise(*IMAGE))
+    (conv,) = (node for node in done.after.graph.nodes if node.target == CONV)
+    assert conv.args[2] is None
+
+
+def test_a_scale_of_zero_cannot_be_divided_by():
+    model = filled(PADDED["map"]())
+    with torch.no_grad():
+        model.norm.norm.weight[2] = 0
+    done = rewrite(RULE, model, noise(*IMAGE))
+    assert_untouched(done)
+    assert "too close to zero" in done.report.skips[0].reason
