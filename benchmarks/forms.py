@@ -23,11 +23,22 @@ from edgekit.capabilities import Form, TargetFacts, target_facts
 from edgekit.models.source import SourceModel, load_source
 from edgekit.pipeline import METHOD_NAME, metadata_for, method_spec, rewritten_program
 from edgekit.recipe import Recipe
+from edgekit.rewrites.registry import MODULE_REWRITES
+from edgekit.rewrites.static_windows import StaticWindows
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.registry import get_target
 
-WINDOWS = tuple(f"static_windows_rank{rank}_{layout}" for rank in (5, 4) for layout in ("channels_last", "channels_first"))
-OPTIONAL = ("batch_window_partitions", "layer_norm_as_convs", "post_scale_layer_norm")
+WINDOWS = tuple(rewrite.name for rewrite in MODULE_REWRITES if isinstance(rewrite, StaticWindows))
+OPTIONAL = (
+    "batch_window_partitions",
+    "transpose_keys",
+    "layer_norm_as_arithmetic",
+    "layer_norm_as_convs",
+    "post_scale_layer_norm",
+    "merge_shared_projections",
+    "merge_shared_projections_sliced",
+    "keep_mean_axes",
+)
 
 
 def variants(facts: TargetFacts) -> dict[str, tuple[str, ...]]:

@@ -60,18 +60,21 @@ class TargetFacts:
         return any(form.rewrite == rewrite for form in self.forms)
 
 
+# Exact and cheaper for every runtime. Measured: what emov2-5m at 224 would have more without it, of 479 operators and
+# 5,105,608 values of the captured program for onnx.
 _FOLDS = tuple(
-    Form(rewrite=name, measured="PENDING")
-    for name in (
-        "fold_attention_scale",
-        "drop_key_bias",
-        "merge_coincident_windows",
-        "fold_batch_norm",
-        "fold_batch_norm_forward",
-        "fold_channel_scale",
-        "fold_layer_norm_affine",
-        "merge_projections",
-        "merge_permutes",
+    Form(rewrite=name, measured=spared)
+    for name, spared in (
+        ("drop_full_slices", "such a slice becomes an alias that coremltools refuses and ExecuTorch copies; EMOv2 has none at 224"),
+        ("fold_attention_scale", "18 operators"),
+        ("drop_key_bias", "1,856 values, and an addition for each key projection in ONNX"),
+        ("merge_coincident_windows", "30 operators"),
+        ("fold_batch_norm", "20 operators, 31,032 values"),
+        ("fold_batch_norm_forward", "5 operators, 1,152 values"),
+        ("fold_channel_scale", "18 operators, 2,664 values"),
+        ("fold_layer_norm_affine", "4,752 values, and two operators a norm where the norm is decomposed"),
+        ("merge_projections", "1 operator, 600 values"),
+        ("merge_permutes", "20 operators"),
     )
 )
 
@@ -98,7 +101,15 @@ TARGETS: tuple[TargetFacts, ...] = (
                 breaks="a reshape to rank 6 fails at conversion: 'Core ML only supports tensors with rank <= 5'",
             ),
         ),
-        forms=(Form(rewrite="static_windows_rank5_channels_first", measured="PENDING"), *_FOLDS),
+        forms=(
+            Form(
+                rewrite="static_windows_rank5_channels_first",
+                measured="emov2-5m at 224: 439 operators; rank 4 631, channels last 511 and 575, the natural form 945. Time: not "
+                "measured, nothing here runs Core ML",
+            ),
+            Form(rewrite="merge_shared_projections", measured="439 operators against 449; emov2-1m in fp32 fits 1.01 times its weights only with it"),
+            *_FOLDS,
+        ),
     ),
     TargetFacts(
         name="tflite",
@@ -120,8 +131,15 @@ TARGETS: tuple[TargetFacts, ...] = (
             ),
         ),
         forms=(
-            Form(rewrite="static_windows_rank6_channels_last", measured="PENDING"),
-            Form(rewrite="layer_norm_as_arithmetic", measured="PENDING"),
+            Form(
+                rewrite="static_windows_rank6_channels_last",
+                measured="emov2-5m at 224, LiteRT, one core: 15.7 ms; rank 5 15.7, rank 4 15.8 (no difference, runs vary by 2%), "
+                "channels first 17.8 to 18.1; fewest operators: 562 against 626, 690, 584, 776",
+            ),
+            Form(
+                rewrite="layer_norm_as_arithmetic",
+                measured="562 operators against 630, same time within 2%; without it emov2-1m at 320 does not fit 1.01 times its weights",
+            ),
             *_FOLDS,
         ),
     ),
@@ -144,10 +162,14 @@ TARGETS: tuple[TargetFacts, ...] = (
             ),
         ),
         forms=(
-            Form(rewrite="static_windows_rank6_channels_last", measured="PENDING"),
-            Form(rewrite="layer_norm_as_convs", measured="PENDING"),
-            Form(rewrite="transpose_keys", measured="PENDING"),
-            Form(rewrite="keep_mean_axes", measured="PENDING"),
+            Form(
+                rewrite="static_windows_rank6_channels_last",
+                measured="emov2-5m at 224, ExecuTorch, one core: 15.7 ms; rank 5 15.4 (no difference, runs vary by 2%), channels first "
+                "17.9; 529 operators against 593, 591",
+            ),
+            Form(rewrite="layer_norm_as_convs", measured="1 subgraph against 14, 15.7 ms against 16.0"),
+            Form(rewrite="transpose_keys", measured="18 operators fewer, same time within 2%"),
+            Form(rewrite="keep_mean_axes", measured="1 subgraph against 2"),
             *_FOLDS,
         ),
     ),
@@ -161,7 +183,13 @@ TARGETS: tuple[TargetFacts, ...] = (
         inputs=("tensor",),
         image_layout="NCHW",
         limits=(),
-        forms=(Form(rewrite="static_windows_rank6_channels_last", measured="PENDING"), *_FOLDS),
+        forms=(
+            Form(
+                rewrite="static_windows_rank6_channels_last",
+                measured="emov2-5m at 224, onnxruntime, one core: 16.2 ms; rank 5 16.4, rank 4 16.7, channels first 22.0 to 23.7",
+            ),
+            *_FOLDS,
+        ),
     ),
 )
 

@@ -43,6 +43,17 @@ def tolerance_for(precision: str, atol: float | None = None) -> Tolerance:
 
 
 TOLERANCES: dict[str, Tolerance] = {
-    "fp32": Tolerance(max_rel_error=1e-4, min_sqnr_db=90, min_top1_agreement=1.0, evidence="to be measured"),
-    "fp16": Tolerance(max_rel_error=2e-2, min_sqnr_db=45, min_top1_agreement=1.0, evidence="to be measured"),
+    "fp32": Tolerance(
+        max_rel_error=1e-4,
+        min_sqnr_db=90,
+        min_top1_agreement=1.0,
+        evidence="EMOv2 1M at 224 and 320, 5M at 224 and 512, on LiteRT, ExecuTorch and onnxruntime (x86-64, AVX-512): relative error up to 2e-6, "
+        "SQNR 117 to 123 dB; one wrong fold ends under 60 dB",
+    ),
+    "fp16": Tolerance(
+        max_rel_error=2e-2,
+        min_sqnr_db=45,
+        min_top1_agreement=1.0,
+        evidence="none yet: nothing on this host executes half precision, so no artifact is judged by this row",
+    ),
 }
