@@ -251,7 +251,9 @@ def describe_rewrites(reports: Sequence[RewriteReport]) -> str:
     """Return one line for people; ``edgekit inspect MODEL`` has the details."""
     fired, sites = sum(bool(r.sites) for r in reports), sum(len(r.sites) for r in reports)
     skips = sum(len(r.skips) for r in reports)
-    return f"{fired} rewrites at {sites} sites, {skips} left alone, all proved" if sites else "nothing to rewrite"
+    if not sites:
+        return "nothing to rewrite"
+    return f"{fired} rewrite{'s' * (fired > 1)} at {sites} site{'s' * (sites > 1)}, each proved; {skips} left alone"
 
 
 def require_parity(parity: Parity, name: str) -> None:

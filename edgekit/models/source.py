@@ -189,6 +189,8 @@ def _import_file(path: Path) -> ModuleType:
 def _import_module(place: str) -> ModuleType:
     if not re.fullmatch(r"[A-Za-z_][\w.]*", place):
         raise UnknownNameError("model", f"{place}:...", [entry.name for entry in MODELS])
+    here = str(Path.cwd())
+    sys.path.insert(0, here)  # as `python -m` would: a console script does not look into the working folder
     try:
         return importlib.import_module(place)
     except ImportError as error:
@@ -196,6 +198,8 @@ def _import_module(place: str) -> ModuleType:
         raise ModelSourceError(f"cannot import {place}", what=str(error), hint=hint) from error
     except (Exception, SystemExit) as error:
         raise ModelSourceError(f"importing {place} raised {type(error).__name__}", what=str(error) or None, where=_error_line(error)) from error
+    finally:
+        sys.path.remove(here)
 
 
 def _error_line(error: BaseException) -> str | None:
