@@ -266,7 +266,7 @@ def require_parity(parity: Parity, name: str) -> None:
             f"{name} does not compute what the model computes",
             what=parity.reason,
             where=f"worst on sample {parity.worst_sample!r}" if parity.worst_sample else None,
-            hint="--atol X sets another limit if this error is acceptable",
+            hint="--atol X sets another limit if this error is acceptable" if parity.max_abs_error is not None else None,
         )
 
 

@@ -49,3 +49,23 @@ def test_all_four_targets_pass_and_are_small(model, resolution, tmp_path):
         assert manifest is not None
         assert manifest.document["recipe"]["resolution"] == resolution
     assert not list(tmp_path.glob(".edgekit-*"))
+
+
+def test_portable_kernels_run_the_rewritten_network(tmp_path):
+    # They refuse tensors whose strides only look contiguous, which XNNPACK does not mind.
+    command = [EDGEKIT, "export", "emov2-1m", "-t", "executorch", "--backend", "portable", "--resolution", "64", "-o", str(tmp_path), "--json", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (artifact,) = json.loads(done.stdout)["artifacts"]
+    assert artifact["parity"]["verdict"] == "pass"
+    assert artifact["parity"]["sqnr_db"] >= MIN_SQNR_DB
+    assert Path(artifact["path"]).name == "emov2-1m_64_fp32_portable.pte"
+
+
+def test_a_core_ml_delegate_keeps_the_precision_its_file_is_named_after(tmp_path):
+    command = [EDGEKIT, "export", "emov2-1m", "-t", "executorch", "--backend", "coreml", "--resolution", "64", "-o", str(tmp_path), "--json", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (artifact,) = json.loads(done.stdout)["artifacts"]
+    assert artifact["parity"]["verdict"] == "not_executed"
+    assert artifact["size_bytes"] >= 4 * 0.99 * model_entry("emov2-1m").parameters  # half precision would be half of it

@@ -47,7 +47,8 @@ class ProgramEditor:
         target = name
         while target in self._state or target in self._constants:
             target += "_"
-        parameter = torch.nn.Parameter(value.detach().contiguous(), requires_grad=False)
+        # A clone, not contiguous(): a 1x1 weight counts as contiguous with strides that convolutions read as channels last.
+        parameter = torch.nn.Parameter(value.detach().clone(memory_format=torch.contiguous_format), requires_grad=False)
         first_input = next(node for node in self.graph.nodes if node.op != "placeholder" or node.name not in self._targets)
         with self.graph.inserting_before(first_input):
             node = self.graph.placeholder("p_" + target.replace(".", "_"))

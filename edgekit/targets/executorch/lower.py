@@ -59,9 +59,13 @@ def _partitioners(backend: str | None) -> list[Any]:
     if backend == "portable":
         return []
     if backend == "coreml":
+        import coremltools
+        from executorch.backends.apple.coreml.compiler import CoreMLBackend
         from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
-        return [CoreMLPartitioner()]
+        # The backend computes in half precision unless told otherwise, whatever the file is called.
+        specs = CoreMLBackend.generate_compile_specs(compute_precision=coremltools.precision.FLOAT32)
+        return [CoreMLPartitioner(compile_specs=specs)]
     if backend == "vulkan":
         from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 
