@@ -6,8 +6,8 @@
 XNNPACK's convolutions have channels last. The partitioner hands everything else NCHW tensors, and writes a transpose
 wherever the two meet; where the program itself moves the channels to the end, two transposes stand in a row that
 together move nothing, each a copy of the whole map. They exist only in the payload, so they are removed there: this is
-the one rewrite that a target makes on its own, and the run that follows every export proves it. On EMOv2-5m at
-224 pixels it takes 20 transposes of whole maps out of 101.
+the one rewrite that a target makes on its own, and the run that follows every export proves it. On EMOv2-5m at 224
+pixels 74 of 114 transposes stay; 15.0 ms against 15.2 in one interleaved run on one core, and 40 operators less to store.
 
     transpose(transpose(x, p), q)  ->  transpose(x, p[q]), or x        reshape(reshape(x))  ->  reshape(x)
     pad(transpose(x, p))  ->  transpose(pad(x), p)                     slice, and a sum with a constant, alike: so transposes meet
