@@ -15,7 +15,7 @@ from edgekit.rewrites.base import RewriteReport
 from edgekit.targets.base import Inspection
 from edgekit.verification.parity import Parity
 
-_DISTRIBUTIONS = {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert"}
+_DISTRIBUTIONS = {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert", "coreai_torch": "coreai-torch", "coreai": "coreai-core"}
 
 
 def tool_versions(facts: TargetFacts) -> dict[str, str]:
@@ -35,10 +35,14 @@ def build_document(
     labels_sha256: str | None,
     methods: tuple[MethodSpec, ...],
     rewrites: tuple[RewriteReport, ...],
+    origins: dict[str, Any],
     inspection: Inspection,
     parity: Parity,
 ) -> dict[str, Any]:
-    """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal."""
+    """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal.
+
+    :param origins: from :func:`edgekit.origins.origins_table`.
+    """
     return {
         "schema_version": artifact.MANIFEST_SCHEMA,
         "artifact": {"name": file_name, "sha256": sha256, "size_bytes": size, "sections": dict(inspection.sections)},
@@ -56,6 +60,7 @@ def build_document(
         "methods": [attrs.asdict(method) for method in methods],
         "preprocessing": attrs.asdict(source.preprocessing),
         "rewrites": [attrs.asdict(report) for report in rewrites],
+        "origins": origins,
         "operators": dict(sorted(inspection.operators.items())),
         "delegation": attrs.asdict(inspection.delegation),
         "parity": parity.to_json(),

@@ -18,6 +18,7 @@ from edgekit.errors import BadInputError, ParityError
 from edgekit.interface import Layout, MethodSpec, TensorSpec
 from edgekit.manifest import build_document
 from edgekit.models.source import SourceModel, check_resolution, check_runs, default_resolution, load_source, slug_of
+from edgekit.origins import origins_table
 from edgekit.outputs import named_outputs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.recipe import Recipe
@@ -25,7 +26,7 @@ from edgekit.requests import recipes_for
 from edgekit.rewrites.apply import rewrite_modules, rewrite_program
 from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
-from edgekit.targets.base import Delegation, LoweringJob, Metadata
+from edgekit.targets.base import Counterparts, Delegation, LoweringJob, Metadata
 from edgekit.targets.registry import get_target
 from edgekit.verification.check import check_artifact, eager_outputs
 from edgekit.verification.parity import Parity
@@ -106,7 +107,7 @@ def export(
     """Export a model to every target: rewritten, lowered, run and compared with eager, then put in place with its manifest.
 
     :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
-    :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``.
+    :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``, ``coreai``.
     :param precision: see ``edgekit targets``; each target's default when ``None``.
     :param output_dir: folder for the artifacts, made if needed.
     :param overwrite: replace artifacts that are there already.
@@ -209,12 +210,13 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         staged = folder / path.name
         with stage(listener, f"{facts.name}: lower") as step:
             metadata = metadata_for(source, labels)
-            target.lower(LoweringJob(programs={METHOD_NAME: program}, methods=methods, recipe=recipe, metadata=metadata, destination=staged))
+            job = LoweringJob(programs={METHOD_NAME: program}, methods=methods, recipe=recipe, metadata=metadata, destination=staged)
+            counterparts = target.lower(job)
             inspection = target.inspect(staged)
             step.detail = f"{artifact.size_bytes(staged) / 1e6:.2f} MB {recipe.precision}"
         with stage(listener, f"{facts.name}: verify") as step:
             tolerance = tolerance_for(recipe.precision, recipe.atol)
-            parity = check_artifact(target, staged, methods, prepared.samples, prepared.reference, tolerance)
+            parity = check_artifact(target, staged, methods, prepared.samples, prepared.reference, tolerance, counterparts)
             step.detail = describe_parity(parity)
         require_parity(parity, path.name)
         sha256, size = artifact.digest(staged), artifact.size_bytes(staged)
@@ -228,6 +230,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             labels_sha256=labels_sha256,
             methods=methods,
             rewrites=rewrites,
+            origins=origins_table(counterparts or job.programs, {method.name: [tensor.name for tensor in method.outputs] for method in methods}),
             inspection=inspection,
             parity=parity,
         )
@@ -245,6 +248,17 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         delegation=inspection.delegation,
         parity=parity,
     )
+
+
+def lowered_programs(recipe: Recipe, source: SourceModel, methods: tuple[MethodSpec, ...], samples: Sequence[Sample]) -> Counterparts:
+    """Make again the programs that an artifact was lowered from, where its values can be told by their nodes; else nothing."""
+    facts, target = target_facts(recipe.target), get_target(recipe.target)
+    if not target.keeps_names:
+        return {}
+    program, _ = rewritten_program(source, facts, (torch.from_numpy(samples[0].tensor.copy()),))
+    metadata = metadata_for(source, ())
+    job = LoweringJob(programs={METHOD_NAME: program}, methods=methods, recipe=recipe, metadata=metadata, destination=Path())
+    return target.counterparts(job)
 
 
 def describe_rewrites(reports: Sequence[RewriteReport]) -> str:
@@ -279,7 +293,15 @@ def describe_parity(parity: Parity) -> str:
     return (
         f"executed by {parity.executed_by}  max error {parity.max_abs_error:.1e}  SQNR {parity.sqnr_db:.0f} dB  "
         f"top-1 {parity.top1_agreement:.0%} of {parity.samples}  {parity.verdict}"
-    )
+    ) + _describe_numerics(parity)
+
+
+def _describe_numerics(parity: Parity) -> str:
+    exact, operators = parity.numerics.get("fp32"), parity.operators
+    if exact is None or exact is parity or exact.sqnr_db is None:
+        return ""
+    inner = "" if operators is None else f", {operators.compared} operators one by one"
+    return f"  (float32 against the program: {exact.sqnr_db:.0f} dB{inner})"
 
 
 def method_spec(recipe: Recipe, facts: TargetFacts, source: SourceModel, reference: dict[str, list[Any]]) -> MethodSpec:

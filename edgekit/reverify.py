@@ -8,6 +8,7 @@ from edgekit.capabilities import target_facts
 from edgekit.errors import ArtifactError, ModelSourceError, RecipeError, UnknownNameError, UsageError
 from edgekit.manifest import methods_from_json
 from edgekit.models.source import SourceModel, load_source
+from edgekit.pipeline import lowered_programs
 from edgekit.recipe import Recipe, check_atol, portable_name
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target
@@ -60,7 +61,8 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
             f"{manifest.path.name} names {len(methods)} methods", what="this edgekit verifies one", hint="export again with --overwrite"
         )
     tolerance = tolerance_for(recipe.precision, recipe.atol if atol is None else atol)
-    return check_artifact(target, path, methods, samples, eager_outputs(source, samples), tolerance)
+    counterparts = lowered_programs(recipe, source, methods, samples)
+    return check_artifact(target, path, methods, samples, eager_outputs(source, samples), tolerance, counterparts)
 
 
 def _recipe(manifest: Manifest) -> tuple[Recipe, str]:

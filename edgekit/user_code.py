@@ -4,11 +4,12 @@ import re
 import site
 import sysconfig
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
+_OWN = Path(__file__).parent.resolve()
 _INSTALLED = tuple(
-    Path(place).resolve()
-    for place in {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_paths()["stdlib"], str(Path(__file__).parent)}
+    Path(place).resolve() for place in {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_paths()["stdlib"], str(_OWN)}
 )
 
 
@@ -26,12 +27,19 @@ def user_frame(error: BaseException) -> str | None:
     return f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}    {frame.line or ''}".rstrip()
 
 
+def model_line(stack_trace: str | None) -> str | None:
+    """Return the same for the code of the model, be it the user's or one of edgekit's own."""
+    return user_line(stack_trace) or _innermost(stack_trace, lambda file: Path(file).resolve().is_relative_to(_OWN))
+
+
 def user_line(stack_trace: str | None) -> str | None:
     """Return ``file.py:88, in forward    code`` of the innermost frame of a graph node's stack trace in the user's code."""
-    if not stack_trace:
-        return None
+    return _innermost(stack_trace, is_user_file)
+
+
+def _innermost(stack_trace: str | None, wanted: Callable[[str], bool]) -> str | None:
     found = None
-    for match in re.finditer(r'File "([^"]+)", line (\d+), in (\S+)(?:\n\s+(?!File ")(\S.*))?', stack_trace):
-        if is_user_file(match[1]):
+    for match in re.finditer(r'File "([^"]+)", line (\d+), in (\S+)(?:\n\s+(?!File ")(\S.*))?', stack_trace or ""):
+        if wanted(match[1]):
             found = f"{Path(match[1]).name}:{match[2]}, in {match[3]}    {(match[4] or '').strip()}".rstrip()
     return found

@@ -38,7 +38,7 @@ def test_all_four_targets_pass_and_are_small(model, resolution, tmp_path):
         assert artifact["size_bytes"] <= MAX_FP32_OVERHEAD * 4 * parameters
     coreml = artifacts["coreml"]
     assert coreml["precision"] == "fp16"
-    assert coreml["parity"]["verdict"] == "not_executed"
+    assert_proved(coreml["parity"])
     assert coreml["size_bytes"] <= MAX_FP16_OVERHEAD * 2 * parameters
 
     for artifact in artifacts.values():
@@ -49,6 +49,38 @@ def test_all_four_targets_pass_and_are_small(model, resolution, tmp_path):
         assert manifest is not None
         assert manifest.document["recipe"]["resolution"] == resolution
     assert not list(tmp_path.glob(".edgekit-*"))
+
+
+def assert_proved(parity):
+    """A Core ML program in half precision: its outputs, the program itself in float32, and every operator of it."""
+    assert (parity["verdict"], parity["executed_by"], parity["samples"], parity["top1_agreement"]) == ("pass", "mil-interpreter", 9, 1.0)
+    assert parity["numerics"]["fp32"]["sqnr_db"] >= 90
+    assert parity["numerics"]["fp16"]["sqnr_db"] >= 45
+    assert parity["operators"]["compared"] >= 0.98 * parity["operators"]["operators"]
+    assert parity["operators"]["min_sqnr_db"] >= 90
+
+
+@pytest.mark.parametrize("model", ["emov2-2m", "emov2-20m", "emov2-50m"])
+def test_core_ml_proves_the_other_sizes(model, tmp_path):
+    command = [EDGEKIT, "export", model, "-t", "coreml", "-o", str(tmp_path), "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (artifact,) = json.loads(done.stdout)["artifacts"]
+    assert_proved(artifact["parity"])
+    assert artifact["size_bytes"] <= MAX_FP16_OVERHEAD * 2 * model_entry(model).parameters
+
+
+@pytest.mark.parametrize("model", ["emov2-1m", "emov2-5m"])
+def test_core_ai_passes_and_is_small(model, tmp_path):
+    command = [EDGEKIT, "export", model, "-t", "coreai", "-o", str(tmp_path), "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (artifact,) = json.loads(done.stdout)["artifacts"]
+    assert Path(artifact["path"]).name == f"{model}_224_fp32.aimodel"
+    parity = artifact["parity"]
+    assert (parity["verdict"], parity["executed_by"], parity["samples"], parity["top1_agreement"]) == ("pass", "coreai", 9, 1.0)
+    assert parity["sqnr_db"] >= MIN_SQNR_DB
+    assert artifact["size_bytes"] <= MAX_FP32_OVERHEAD * 4 * model_entry(model).parameters
 
 
 def test_portable_kernels_run_the_rewritten_network(tmp_path):

@@ -54,23 +54,27 @@ def test_a_model_in_another_folder_gives_the_same_bytes(net, exported_once, tmp_
     assert other.manifest.read_bytes() == exported_once.artifacts[0].manifest.read_bytes()
 
 
-def test_all_four_targets(net, cli, tmp_path):
+def test_every_target(net, cli, tmp_path):
     arguments = [word for facts in TARGETS for word in ("-t", facts.name)]
     ran = cli("export", f"{net}:build", *arguments, "--resolution", 32, "-o", tmp_path, "--json")
     assert ran.code == 0, ran.err
     rows = {row["target"]: row for row in ran.document()["artifacts"]}
-    assert rows.keys() == {"coreml", "tflite", "executorch", "onnx"}
-    executed = {"coreml": None, "tflite": "litert", "executorch": "executorch", "onnx": "onnxruntime"}
+    executed = {"coreml": "mil-interpreter", "tflite": "litert", "executorch": "executorch", "onnx": "onnxruntime", "coreai": "coreai"}
+    assert rows.keys() == executed.keys()
     for target, row in rows.items():
         path, parity = Path(row["path"]), row["parity"]
         document = read_manifest(path).document
         assert (parity["executed_by"], document["parity"]) == (executed[target], parity)
-        if target == "coreml":  # visible, and never a pass
-            assert (parity["verdict"], parity["samples"], parity["sqnr_db"]) == ("not_executed", 0, None)
-            assert parity["reason"]
+        assert (parity["verdict"], parity["samples"], parity["top1_agreement"]) == ("pass", 9, 1.0)
+        if target == "coreml":  # half precision by default: judged in both numerics, and value by value
+            assert parity["numerics"]["fp16"]["sqnr_db"] == parity["sqnr_db"] >= 45
+            assert parity["numerics"]["fp32"]["sqnr_db"] >= 90
+            assert 0.6 * parity["operators"]["operators"] <= parity["operators"]["compared"] <= parity["operators"]["operators"]
+            assert parity["operators"]["min_sqnr_db"] >= parity["operators"]["limit_db"]
+            assert parity["operators"]["first_divergence"] is None
         else:
-            assert (parity["verdict"], parity["samples"], parity["top1_agreement"]) == ("pass", 9, 1.0)
             assert parity["max_rel_error"] < 1e-4
+            assert (parity["numerics"], parity["operators"]) == ({}, None)
         sections = inspect_artifact(path).inspection.sections
         assert sum(sections.values()) == row["size_bytes"] == document["artifact"]["size_bytes"]
         assert (dict(sections), digest(path)) == (document["artifact"]["sections"], row["sha256"])
@@ -78,12 +82,11 @@ def test_all_four_targets(net, cli, tmp_path):
         content = b"".join(file.read_bytes() for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
         for secret in (str(net.parent), str(tmp_path), str(Path(edgekit.__file__).parent)):
             assert secret.encode() not in content, target
-    assert "NOT EXECUTED: " in ran.err
     assert not [name for name in names(tmp_path) if name.startswith(".")]
     again = cli("verify", rows["coreml"]["path"], "--model", f"{net}:build")
     assert (again.code, again.out) == (0, "")
-    assert "NOT EXECUTED" in again.err
-    assert "pass" not in again.err
+    assert "executed by mil-interpreter" in again.err
+    assert "pass" in again.err
 
 
 def test_several_outputs_keep_their_names(export):

@@ -20,7 +20,7 @@ def export(
     ] = None,
     *,
     target: Annotated[
-        list[str] | None, typer.Option("--target", "-t", help="coreml, tflite (or litert), executorch, onnx; repeat for several.")
+        list[str] | None, typer.Option("--target", "-t", help="coreml, tflite (or litert), executorch, onnx, coreai; repeat for several.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, fp16; what each target takes is in `edgekit targets`.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint, .pth or .safetensors. Without one the model is untrained.")] = None,

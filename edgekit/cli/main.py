@@ -14,6 +14,7 @@ from edgekit.cli import console
 from edgekit.cli.doctor import doctor
 from edgekit.cli.export import export
 from edgekit.cli.inspect import inspect
+from edgekit.cli.lint import lint
 from edgekit.cli.listing import models, targets
 from edgekit.cli.verify import verify
 from edgekit.cli.weights import weights
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (export, verify, inspect, models, targets, doctor):
+for command in (export, verify, inspect, lint, models, targets, doctor):
     app.command()(command)
 app.add_typer(weights, name="weights")
 

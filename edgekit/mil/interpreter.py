@@ -25,6 +25,7 @@ Value = Any
 Observer = Callable[[Operator, tuple[Value, ...]], None]
 
 _MOST_ITERATIONS = 1_000_000
+_STORED_WEIGHTS = "constexpr_"
 
 
 class UnknownOperatorError(BadInputError):
@@ -43,11 +44,15 @@ class State:
 
 
 class Interpreter:
-    """Runs the functions of a program. Holds no values between calls but the states that the caller passes in."""
+    """Runs the functions of a program.
+
+    Between calls it holds only the weights that the program stores compressed, from their first use on; states are the caller's.
+    """
 
     def __init__(self, program: Program, numerics: Numerics = "fp32") -> None:
         self.program = program
         self.numerics = numerics
+        self._weights: dict[int, tuple[Value, ...]] = {}
 
     def make_state(self, function: str) -> dict[str, State]:
         """Return fresh states of a function, filled with zeros."""
@@ -66,14 +71,17 @@ class Interpreter:
 
         :param states: from :meth:`make_state`, changed in place; fresh ones where not given.
         :param observe: called with each operator and its results, constants left out.
-        :raises UnknownNameError: no such function. :raises UnknownOperatorError: it has an operator that is not known.
+        :raises UnknownNameError: no such function. :raises BadInputError: an input is missing.
+        :raises UnknownOperatorError: it has an operator that is not known.
         :raises ProgramError: an operator cannot be computed, or gives another shape than the program declares.
         """
         entry = self._function(function)
         require_known(entry)
-        run = _Run(self.numerics, entry.opset, observe)
+        run = _Run(self.numerics, entry.opset, observe, self._weights)
         cells = states if states is not None else self.make_state(function)
         scope: dict[str, Value] = {}
+        if missing := [given.name for given in entry.inputs if not isinstance(given.type, StateType) and given.name not in inputs]:
+            raise BadInputError(f"function {function} cannot run without its input {', '.join(missing)}")
         for given in entry.inputs:
             scope[given.name] = cells[given.name] if isinstance(given.type, StateType) else run.conform(inputs[given.name], given, given.name)
         with torch.inference_mode():
@@ -100,10 +108,11 @@ def require_known(function: Function) -> None:
 class _Run:
     """One call: what all its blocks share."""
 
-    def __init__(self, numerics: Numerics, opset: str, observe: Observer | None) -> None:
+    def __init__(self, numerics: Numerics, opset: str, observe: Observer | None, weights: dict[int, tuple[Value, ...]]) -> None:
         self._half = numerics == "fp16"
         self._opset = opset
         self._observe = observe
+        self._weights = weights
 
     def block(self, block: Block, scope: dict[str, Value]) -> tuple[Value, ...]:
         """Compute a block in a scope it may add to; drop each value after its last use, so that memory stays near the widest layer."""
@@ -124,7 +133,15 @@ class _Run:
         control = self.CONTROL.get(operator.kind)
         if control is not None:
             return control(self, operator, scope)
-        arguments = {key: self._argument(operator, bindings, scope) for key, bindings in operator.arguments.items()}
+        if not operator.kind.startswith(_STORED_WEIGHTS):
+            return self._computed(operator, scope)
+        if id(operator) not in self._weights:  # the program keeps its operators, so an id stands for one of them
+            self._weights[id(operator)] = self._computed(operator, scope)
+        return self._weights[id(operator)]
+
+    def _computed(self, operator: Operator, scope: Mapping[str, Value]) -> tuple[Value, ...]:
+        arguments = dict(operator.attributes)  # before iOS 18, compressed weights have their parameters there
+        arguments |= {key: self._argument(operator, bindings, scope) for key, bindings in operator.arguments.items()}
         context = Context(outputs=tuple(output.type for output in operator.outputs), opset=self._opset)
         entry = OPERATORS[operator.kind]
         if complaint := entry.complaint(arguments):
@@ -197,8 +214,9 @@ class _Run:
         return (self.conform(cell.value.clone(), operator.outputs[0], operator.name),)
 
     def _update_state(self, operator: Operator, scope: Mapping[str, Value]) -> tuple[Value, ...]:
-        cell = self._argument(operator, operator.arguments["state"], scope)
-        value = self._argument(operator, operator.arguments["value"], scope)
+        state, data = ("input", "data") if operator.kind == "write_state" else ("state", "value")
+        cell = self._argument(operator, operator.arguments[state], scope)
+        value = self._argument(operator, operator.arguments[data], scope)
         cell.value = value.clone()
         return tuple(self.conform(cell.value, output, operator.name) for output in operator.outputs)
 
@@ -219,16 +237,17 @@ def _explained(operator: Operator) -> Iterator[None]:
         yield
     except OperatorError as error:
         raise UnknownOperatorError(f"op {operator.kind}", what=f"{operator.name}: {error}") from error
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ProgramError(f"{operator.kind} {operator.name} cannot be computed", why=f"{type(error).__name__}: {reason}") from error
 
 
 def _last_uses(block: Block) -> dict[int, list[str]]:
-    """Return, by position, the names of values computed in the block that no later operator of it reads."""
+    """Return, by position, the names of values computed in the block that no later operator of it reads, or none at all."""
     made = {output.name for operator in block.operators for output in operator.outputs}
     last: dict[str, int] = {}
     for position, operator in enumerate(block.operators):
+        last |= {output.name: position for output in operator.outputs}
         for name in _reads(operator):
             last[name] = position
     by_position: dict[int, list[str]] = {}

@@ -21,8 +21,8 @@ from edgekit.mil.weights import WeightsFile, decode
 
 _IN_PACKAGE = "@model_path/"
 
-Constant = torch.Tensor | str | tuple[str, ...] | Mapping[Any, Any]
-"""A stored value: tensors (floats held in float32), strings, a tensor of strings as a tuple, a dictionary."""
+Constant = torch.Tensor | str | tuple[Any, ...] | Mapping[Any, Any]
+"""A stored value: tensors (floats held in float32), strings, a list or a tensor of strings as a tuple, a dictionary."""
 
 
 @frozen
@@ -143,6 +143,8 @@ class _Reader:
         if kind == "dictionaryType":
             pairs = [(self._value(pair.key), self._value(pair.value)) for pair in message.immediateValue.dictionary.values]
             return {str(key): value for key, value in pairs}
+        if kind == "listType":
+            return tuple(self._value(value) for value in message.immediateValue.list.values)
         type_ = read_type(message.type)
         if not isinstance(type_, TensorType) or None in type_.shape:
             raise ArtifactError("the program has a constant that is no tensor", what=str(type_))

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
 
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import RewriteError
+from edgekit.evaluate import evaluate, output_names
 from edgekit.rewrites.base import GraphRewrite, ModuleRewrite, Refusal, RewriteReport, Skip
 from edgekit.rewrites.graph import ProgramEditor, site_of
 
@@ -149,7 +149,7 @@ def _compare(
     """Run both programs, compare every watched value and every output; return the worst error of each rewrite."""
     alive = {node.name for node in after.graph.nodes}
     pairs = {name: (current.name, rewrite, site) for name, (current, rewrite, site) in watched.items() if current.name in alive}
-    for ours, theirs in zip(_outputs(before), _outputs(after), strict=True):
+    for ours, theirs in zip(output_names(before), output_names(after), strict=True):
         pairs.setdefault(ours, (theirs, "the rewrites together", "output"))
     if not watched:
         return {}
@@ -178,41 +178,6 @@ def _prove(rewrite: str, site: str, expected: Tensor, actual: Tensor) -> float:
             hint="this is a defect in edgekit: please report it with the model",
         )
     return error
-
-
-class _Recorder(fx.Interpreter):
-    """Runs a graph and keeps the values of named nodes."""
-
-    def __init__(self, module: fx.GraphModule, names: set[str]) -> None:
-        super().__init__(module)
-        self.names = names
-        self.values: dict[str, Tensor] = {}
-
-    def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
-        if n.name in self.names:
-            self.values[n.name] = value
-        return value
-
-
-def evaluate(program: ExportedProgram, inputs: Sequence[Tensor], names: set[str]) -> dict[str, Tensor]:
-    """Run a program on ``inputs`` and return the values of the named nodes."""
-    recorder = _Recorder(program.graph_module, names)
-    given = iter(inputs)
-    arguments = []
-    for spec in program.graph_signature.input_specs:
-        if spec.kind == InputKind.USER_INPUT:
-            arguments.append(next(given))
-        else:
-            target = str(spec.target)
-            arguments.append(program.state_dict[target] if target in program.state_dict else program.constants[target])
-    with torch.no_grad():
-        recorder.run(*arguments)
-    return recorder.values
-
-
-def _outputs(program: ExportedProgram) -> list[str]:
-    return [name for name in program.graph_signature.user_outputs if isinstance(name, str)]
 
 
 def _inputs_of(

@@ -4,9 +4,9 @@ A target is a package ``edgekit.targets.<name>`` whose module offers one object,
 :class:`Target`. Importing it may be slow (vendor packages); ``edgekit.targets.registry`` imports on demand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from attrs import field, frozen
@@ -68,6 +68,13 @@ class LoweringJob:
     destination: Path
 
 
+Counterparts = Mapping[str, ExportedProgram]
+"""By method, programs whose nodes' names the artifact's values keep, so that the two can be compared value by value.
+
+Their inputs are those of the artifact: pixels where it takes a picture.
+"""
+
+
 @frozen(kw_only=True)
 class Delegation:
     """How much of the graph the accelerated backend takes.
@@ -94,6 +101,20 @@ class Inspection:
     sections: Mapping[str, int]
 
 
+@frozen(kw_only=True)
+class TracedValue:
+    """A value inside an artifact, seen while it runs.
+
+    ``node`` is the captured program's node that it stands for, ``position`` its place where the operator has several results.
+    """
+
+    operator: str
+    name: str
+    node: str
+    position: int | None
+    value: Array
+
+
 class Executable(Protocol):
     """An opened artifact. Close over whatever has to stay alive; one instance serves one thread."""
 
@@ -104,17 +125,40 @@ class Executable(Protocol):
         ...
 
 
+@runtime_checkable
+class Interpreted(Executable, Protocol):
+    """An artifact that edgekit computes itself, and so in either numerics, and with a view of every value on the way.
+
+    ``halves``: whether it declares half precision anywhere, so that the numerics differ.
+    """
+
+    halves: bool
+
+    def at(self, numerics: Literal["fp32", "fp16"]) -> "Interpreted":
+        """Return the same artifact in other numerics: ``fp32`` rounds nothing, ``fp16`` what is declared half."""
+        ...
+
+    def trace(self, method: str, inputs: Mapping[str, Array], observe: Callable[[TracedValue], None]) -> None:
+        """Run a method and show every value on the way."""
+        ...
+
+
 class Target(Protocol):
-    """One format. ``executed_by`` names the runtime for parity reports; ``None``: nothing on this host can run it."""
+    """One format. ``executed_by`` names the runtime for parity reports; ``keeps_names``: whether :meth:`counterparts` gives any."""
 
     name: str
-    executed_by: str | None
+    executed_by: str
+    keeps_names: bool
 
-    def lower(self, job: LoweringJob) -> None:
-        """Write the artifact to ``job.destination`` (nothing is there yet).
+    def lower(self, job: LoweringJob) -> Counterparts:
+        """Write the artifact to ``job.destination`` (nothing is there yet) and return what :meth:`counterparts` would.
 
         :raises LoweringError: the vendor's converter failed.
         """
+        ...
+
+    def counterparts(self, job: LoweringJob) -> Counterparts:
+        """Return the programs that the converter is given for a job, without converting them; none where artifacts keep no names."""
         ...
 
     def open(self, path: Path, *, threads: int = 1) -> Executable:

@@ -32,9 +32,10 @@ def check_inputs(method: MethodSpec, inputs: Mapping[str, Array]) -> None:
         )
     for name, tensor in expected.items():
         array = inputs[name]
-        if tuple(array.shape) != tensor.shape or array.dtype.name != tensor.dtype:
+        dtype = "uint8" if tensor.dtype == "image" else tensor.dtype
+        if tuple(array.shape) != tensor.shape or array.dtype.name != dtype:
             raise BadInputError(
                 f"input {name} of method {method.name} does not fit",
                 what=f"given: {array.dtype.name} {tuple(array.shape)}",
-                hint=f"expected: {tensor.dtype} {tensor.shape}, layout {tensor.layout}",
+                hint=f"expected: {dtype} {tensor.shape}, layout {tensor.layout}",
             )

@@ -17,15 +17,36 @@ _EQUAL_SQNR_DB = 200.0
 
 
 @frozen(kw_only=True)
+class OperatorParity:
+    """The comparison of values inside an artifact with those of the program it was lowered from, on one sample.
+
+    :param operators: operators that compute something; ``compared``: those whose value the program has, too.
+    :param min_sqnr_db: the lowest over the compared values; ``worst`` tells where.
+    :param first_divergence: the first operator out of tolerance, in the order of computation: name, module, source line.
+    """
+
+    operators: int
+    compared: int
+    min_sqnr_db: float | None
+    limit_db: float
+    worst: str | None
+    first_divergence: str | None
+
+
+@frozen(kw_only=True)
 class Parity:
     """The comparison of one artifact with eager over all samples and outputs.
 
+    :param against: what the artifact is compared with.
     :param max_abs_error: largest absolute difference.
     :param max_rel_error: the same, relative to the largest absolute reference value of its output.
     :param sqnr_db: 10 log10(signal power / error power), the lowest over samples and outputs.
     :param top1_agreement: share of samples whose largest logit is the same class.
+    :param ties: samples whose two best classes eager itself has closer together than the precision's numbers, counted as agreeing with either.
     :param worst_sample: the name of the sample with the lowest SQNR.
     :param reason: why nothing was executed, or what is out of tolerance.
+    :param numerics: where edgekit computes the artifact itself: the same comparison for each way of computing it.
+    :param operators: there, too: operator by operator.
     """
 
     verdict: Verdict
@@ -35,13 +56,20 @@ class Parity:
     max_rel_error: float | None = None
     sqnr_db: float | None = None
     top1_agreement: float | None = None
+    ties: int | None = None
     worst_sample: str | None = None
     tolerance: Tolerance | None = None
     reason: str | None = field(default=None)
+    against: str = "eager"
+    numerics: Mapping[str, "Parity"] = field(factory=dict)
+    operators: OperatorParity | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return attrs.asdict(self) | {"tolerance": {} if self.tolerance is None else self.tolerance.to_json()}
+        rows = {name: parity.to_json() for name, parity in self.numerics.items()}
+        for row in rows.values():
+            del row["numerics"], row["operators"]
+        return attrs.asdict(self) | {"tolerance": {} if self.tolerance is None else self.tolerance.to_json(), "numerics": rows}
 
 
 def compare(
@@ -70,7 +98,7 @@ def compare(
             if sqnr < worst_sqnr:
                 worst_sqnr, worst_sample = sqnr, name
     logits = next(iter(reference))
-    agreement = _top1_agreement(reference[logits], actual[logits])
+    agreement = _top1_agreement(reference[logits], actual[logits], tolerance.tie)
     measured = Parity(
         verdict="pass",
         executed_by=executed_by,
@@ -79,6 +107,7 @@ def compare(
         max_rel_error=worst_rel,
         sqnr_db=worst_sqnr,
         top1_agreement=agreement,
+        ties=_ties(reference[logits], tolerance.tie),
         worst_sample=worst_sample,
         tolerance=tolerance,
     )
@@ -98,17 +127,24 @@ def sqnr_db(reference: Array, actual: Array) -> float:
     return float(min(_EQUAL_SQNR_DB, 10 * np.log10(signal / noise)))
 
 
-def _top1_agreement(reference: Sequence[Array], actual: Sequence[Array]) -> float:
-    """Share of samples whose largest logit is the same class, or one that is equally large in the reference.
+def _top1_agreement(reference: Sequence[Array], actual: Sequence[Array], tie: float) -> float:
+    """Share of samples whose largest logit is the same class, or one that ties with it in the reference.
 
     An output that is not ``(batch, classes)`` has no class axis: it agrees, and its error alone decides.
     """
-    same = [want.ndim != 2 or _same_winner(want, got) for want, got in zip(reference, actual, strict=True)]
+    same = [want.ndim != 2 or _same_winner(want, got, tie) for want, got in zip(reference, actual, strict=True)]
     return sum(same) / len(same)
 
 
-def _same_winner(want: Array, got: Array) -> bool:
+def _same_winner(want: Array, got: Array, tie: float) -> bool:
     if want.size == 0:
         return True
     chosen = np.take_along_axis(want, got.argmax(-1, keepdims=True), axis=-1)
-    return bool((chosen == want.max(-1, keepdims=True)).all())
+    return bool((chosen >= want.max(-1, keepdims=True) - tie * np.abs(want).max(-1, keepdims=True)).all())
+
+
+def _ties(reference: Sequence[Array], tie: float) -> int:
+    """Count the samples whose two best classes tie."""
+    best = [np.sort(want, axis=-1)[..., -2:] for want in reference if want.ndim == 2 and want.shape[-1] > 1]
+    largest = [np.abs(want).max() for want in reference if want.ndim == 2 and want.shape[-1] > 1]
+    return sum(bool((pair[..., 1] - pair[..., 0] <= tie * scale).any()) for pair, scale in zip(best, largest, strict=True))

@@ -1,4 +1,4 @@
-"""The inputs on which artifacts are compared with eager: photographs first, then what photographs do not reach."""
+"""The pictures on which artifacts are compared with eager: photographs first, then what photographs do not reach."""
 
 from importlib import resources
 
@@ -16,18 +16,15 @@ _NOISE_SEEDS = (0, 1)
 
 @frozen(kw_only=True)
 class Sample:
-    """One input: 8-bit RGB pixels ``(R, R, 3)`` as a phone would hold them, and the normalised ``(1, 3, R, R)`` tensor.
-
-    ``pixels`` is ``None`` for inputs that are no picture.
-    """
+    """One input: 8-bit RGB pixels ``(R, R, 3)`` as a phone would hold them, and the normalised ``(1, 3, R, R)`` tensor."""
 
     name: str
     tensor: Array
-    pixels: Array | None = None
+    pixels: Array
 
 
 def verification_samples(preprocessing: Preprocessing) -> tuple[Sample, ...]:
-    """Return nine inputs: two photographs, both mirrored, one upside down, black, a ramp, and two of Gaussian noise."""
+    """Return nine inputs: two photographs, both mirrored, one upside down, black, a ramp, and two of noise."""
     photographs = [to_pixels(load_image(resources.files("edgekit") / "data" / name), preprocessing) for name in PHOTOGRAPHS]
     size = preprocessing.resolution
     ramp = np.linspace(0, 255, size, dtype=np.float64).astype(np.uint8)
@@ -41,9 +38,5 @@ def verification_samples(preprocessing: Preprocessing) -> tuple[Sample, ...]:
         "ramp": np.stack(
             [np.broadcast_to(ramp, (size, size)), np.broadcast_to(ramp[:, None], (size, size)), np.full((size, size), 128, np.uint8)], axis=-1
         ),
-    }
-    samples = [Sample(name=name, tensor=normalise(pixels, preprocessing), pixels=np.ascontiguousarray(pixels)) for name, pixels in pictures.items()]
-    for seed in _NOISE_SEEDS:
-        noise = np.random.default_rng(seed).standard_normal((1, 3, size, size)).astype(np.float32)
-        samples.append(Sample(name=f"Gaussian noise {seed}", tensor=noise))
-    return tuple(samples)
+    } | {f"noise {seed}": np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8) for seed in _NOISE_SEEDS}
+    return tuple(Sample(name=name, tensor=normalise(pixels, preprocessing), pixels=np.ascontiguousarray(pixels)) for name, pixels in pictures.items())

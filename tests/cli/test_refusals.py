@@ -37,7 +37,7 @@ def weights(net, tmp_path_factory):
     [
         (("emov2-5n", "-t", "onnx"), "unknown model 'emov2-5n'", "did you mean 'emov2-5m'?"),
         (("emov2-1m", "-t", "onix"), "unknown target 'onix'", "did you mean 'onnx'?"),
-        (("emov2-1m", "-t", "nope"), "unknown target 'nope'", "coreml, executorch, litert, onnx, tflite"),
+        (("emov2-1m", "-t", "nope"), "unknown target 'nope'", "coreai, coreml, executorch, litert, onnx, tflite"),
         (("emov2-1m", "-t", "onnx", "--precision", "int3"), "unknown precision 'int3'", "precisions: "),
         (("emov2-1m", "-t", "onnx", "--precision", "fp16"), "onnx cannot be written at precision fp16", "onnx takes fp32"),
         (("emov2-1m", "-t", "onnx", "--resolution", "225"), "emov2-1m cannot run at resolution 225", "--resolution 224 or 256"),

@@ -60,7 +60,7 @@ def test_inspect_an_artifact(cli, onnx_artifact):
 
 def test_inspect_a_model(cli, net):
     document = cli("inspect", f"{net}:build", "--resolution", 32, "--json").document()
-    assert document["targets"].keys() == {"coreml", "tflite", "executorch", "onnx"}
+    assert document["targets"].keys() == {"coreml", "tflite", "executorch", "onnx", "coreai"}
     assert document["parameters"] == 224 + 16 + 1168 + 85  # stem, norm, body, head
     by_name = {row["name"]: row for row in document["targets"]["onnx"]}
     assert by_name["fold_batch_norm"]["sites"] == ["norm"]

@@ -22,18 +22,17 @@ def saved_program(build: Callable[..., Any], inputs: Mapping[str, np.ndarray], *
     :param inputs: shapes and dtypes of the program's inputs; floats are fp32, or fp16 with ``half``.
     """
     ct = coremltools()
-    from coremltools.converters.mil.mil import Builder as mb
-    from coremltools.converters.mil.mil import types
+    from coremltools.converters.mil.mil import Builder, types
 
     kinds = {"f": types.fp16 if half else types.fp32, "i": types.int32, "b": types.bool}
-    specs = [mb.TensorSpec(shape=array.shape, dtype=kinds[array.dtype.kind]) for array in inputs.values()]
+    specs = [Builder.TensorSpec(shape=array.shape, dtype=kinds[array.dtype.kind]) for array in inputs.values()]
     names = list(inputs)
     arguments = ", ".join(names)
-    scope: dict[str, Any] = {"_build": build, "_mb": mb}
+    scope: dict[str, Any] = {"_build": build, "_mb": Builder}
     exec(f"def main({arguments}):\n    return _build(_mb, {', '.join(f'{n}={n}' for n in names)})", scope)
     target = getattr(ct.target, f"iOS{ios}")
     with quiet(), tempfile.TemporaryDirectory() as folder:
-        program = mb.program(input_specs=specs, opset_version=target)(scope["main"])
+        program = Builder.program(input_specs=specs, opset_version=target)(scope["main"])
         model = ct.convert(
             program,
             convert_to="mlprogram",

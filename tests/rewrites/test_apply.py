@@ -10,8 +10,9 @@ from torch import nn
 from edgekit.capabilities import target_facts
 from edgekit.capture import capture
 from edgekit.errors import CannotExportError, RewriteError
+from edgekit.evaluate import evaluate
 from edgekit.ops.spanning_attention import SpanningAttention
-from edgekit.rewrites.apply import SITE_TOLERANCE, evaluate, rewrite_modules, rewrite_program
+from edgekit.rewrites.apply import SITE_TOLERANCE, rewrite_modules, rewrite_program
 from edgekit.rewrites.base import Refusal
 from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
 from edgekit.rewrites.fold_channel_scale import FoldChannelScale

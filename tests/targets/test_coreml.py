@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from edgekit.artifact import digest, size_bytes
-from edgekit.errors import ArtifactError, LoweringError, UnknownNameError
+from edgekit.errors import ArtifactError, BadInputError, LoweringError, UnknownNameError
 from edgekit.interface import MethodSpec, Preprocessing, TensorSpec
 from edgekit.recipe import Recipe
-from edgekit.targets.base import CannotRunHere, LoweringJob, Metadata
+from edgekit.targets.base import LoweringJob, Metadata
 from edgekit.targets.coreml import TARGET
 from edgekit.targets.coreml import lower as lowering
 from edgekit.targets.coreml.package import operations_in, read_package
-from edgekit.targets.coreml.prepare import normalisation
+from edgekit.targets.coreml.prepare import normalisation, prepared
 from edgekit.targets.coreml.share import share_constants
 
 PREPROCESSING = Preprocessing(resolution=16)
@@ -161,7 +161,7 @@ def test_metadata_is_written(path):
 
 
 def test_the_prepared_program_normalises_pixels(model):
-    program = lowering._prepared(job(model, Path("unused")).programs["forward"], PICTURE, job(model, Path("unused")).metadata)
+    program = prepared(job(model, Path("unused")).programs["forward"], PICTURE, job(model, Path("unused")).metadata)
     pixels = torch.randint(0, 256, (1, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (PREPROCESSING.mean, PREPROCESSING.std))
     expected = model((pixels / 255 - mean) / std).detach().numpy()
@@ -311,13 +311,22 @@ def test_importing_the_target_imports_no_vendor_package():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_running_needs_an_apple_system(path):
+def test_a_package_runs_on_this_host(model, path):
     executable = TARGET.open(path)
-    with pytest.raises(CannotRunHere, match="nothing on this host can run Core ML"):
-        executable.run("forward", {"image": np.zeros((1, 3, 16, 16), np.float32)})
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 16, 16), dtype=np.uint8)
+    mean, std = (np.float32(value).reshape(1, 3, 1, 1) for value in (PREPROCESSING.mean, PREPROCESSING.std))
+    expected = model(torch.from_numpy((pixels / np.float32(255) - mean) / std)).detach().numpy()
+    half = executable.run("forward", {"image": pixels})["logits"]
+    single = executable.at("fp32").run("forward", {"image": pixels})["logits"]
+    for got, limit in ((half, 1e-2), (single, 2e-3)):  # the weights are stored in half precision
+        assert (got.shape, got.dtype) == (expected.shape, np.float32)
+        assert np.abs(got - expected).max() <= limit * np.abs(expected).max()
+    assert not np.array_equal(half, single)
     with pytest.raises(UnknownNameError):
         executable.run("backward", {})
-    assert TARGET.executed_by is None
+    with pytest.raises(BadInputError, match="does not fit"):
+        executable.run("forward", {"image": pixels.astype(np.float32)})
+    assert TARGET.executed_by == "mil-interpreter"
 
 
 def refused(path):

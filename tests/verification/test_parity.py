@@ -65,6 +65,16 @@ def test_a_tie_in_the_reference_may_be_broken_either_way():
     assert one(np.float32([[3, 3, 1]]), np.float32([[1, 2, 3]])).top1_agreement == 0.0
 
 
+def test_classes_closer_than_the_precision_tie():
+    half = Tolerance(tie=2**-10, min_top1_agreement=1.0)
+    near, far = np.float32([[-4.0, 3.9970, 3.9969]]), np.float32([[-4.0, 3.9970, 3.9900]])
+    other = np.float32([[-4.0, 3.9, 3.95]])
+    assert (one(near, other, half).top1_agreement, one(near, other, half).ties) == (1.0, 1)
+    assert (one(far, other, half).top1_agreement, one(far, other, half).ties) == (0.0, 0)
+    assert one(near, other, Tolerance(min_top1_agreement=1.0)).verdict == "fail"
+    assert one(near, np.float32([[9.0, 3.9, 3.95]]), half).top1_agreement == 0.0  # a class that does not tie is wrong
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (1, 2, 3), (1, 2, 3, 4)])
 def test_an_output_without_classes_is_judged_by_its_error_alone(shape):
     want = np.linspace(1, 1 + 1e-7, math.prod(shape)).astype(np.float32).reshape(shape)
@@ -108,6 +118,13 @@ def test_sqnr_of_a_silent_reference():
 
 def test_json_is_plain():
     row = one(np.float32([[1, 2]]), np.float32([[1, 2.1]]), Tolerance(max_abs_error=0.01, evidence="x")).to_json()
-    assert row["tolerance"] == {"max_rel_error": None, "max_abs_error": 0.01, "min_sqnr_db": None, "min_top1_agreement": None, "evidence": "x"}
+    assert row["tolerance"] == {
+        "max_rel_error": None,
+        "max_abs_error": 0.01,
+        "min_sqnr_db": None,
+        "min_top1_agreement": None,
+        "tie": 0.0,
+        "evidence": "x",
+    }
     assert type(row["max_abs_error"]) is type(row["sqnr_db"]) is float
     assert row["verdict"] == "fail"

@@ -16,9 +16,8 @@ def test_the_inputs(resolution):
     for sample in samples:
         assert (sample.tensor.shape, sample.tensor.dtype) == ((1, 3, resolution, resolution), np.float32)
         assert np.isfinite(sample.tensor).all()
-        if sample.pixels is not None:
-            assert (sample.pixels.shape, sample.pixels.dtype) == ((resolution, resolution, 3), np.uint8)
-            assert np.array_equal(sample.tensor, normalise(sample.pixels, preprocessing))
+        assert (sample.pixels.shape, sample.pixels.dtype) == ((resolution, resolution, 3), np.uint8)
+        assert np.array_equal(sample.tensor, normalise(sample.pixels, preprocessing))
 
 
 def test_they_differ_and_are_the_same_every_time():

@@ -90,3 +90,18 @@ def number(value: Tensor | float) -> float:
 def tensors(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Read a parameter that is a list of tensors, also when it has one entry."""
     return value if isinstance(value, tuple) else (value,)
+
+
+def along_channels(values: Tensor, like: Tensor) -> Tensor:
+    """Shape one value per channel so that it broadcasts along axis 1 of ``like``."""
+    return values.reshape(1, -1, *[1] * (like.ndim - 2))
+
+
+def require_float(*values: Tensor) -> None:
+    """Refuse integers and booleans where the reference lists floats only.
+
+    :raises OperatorError: naming the type.
+    """
+    for value in values:
+        if not value.is_floating_point():
+            raise OperatorError(f"an input of {str(value.dtype).removeprefix('torch.')}, where floats are defined only")

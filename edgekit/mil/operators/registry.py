@@ -2,10 +2,50 @@
 
 from collections.abc import Mapping
 
-from edgekit.mil.operators import activation
+from edgekit.mil.operators import (
+    activation,
+    classify,
+    compressed,
+    convolution,
+    elementwise_binary,
+    elementwise_unary,
+    linear,
+    lists,
+    normalization,
+    pooling,
+    quantization,
+    random,
+    recurrent,
+    reduction,
+    resizing,
+    scatter_gather,
+    selection,
+    shaping,
+    slicing,
+)
 from edgekit.mil.operators.context import OperatorFunction, operator_function
 
-_FAMILIES = (activation,)
+_FAMILIES = (
+    activation,
+    classify,
+    compressed,
+    convolution,
+    elementwise_binary,
+    elementwise_unary,
+    linear,
+    lists,
+    normalization,
+    pooling,
+    quantization,
+    random,
+    recurrent,
+    reduction,
+    resizing,
+    scatter_gather,
+    selection,
+    shaping,
+    slicing,
+)
 
 
 def _gather() -> dict[str, OperatorFunction]:

@@ -4,21 +4,28 @@ from pathlib import Path
 
 from attrs import frozen
 
-from edgekit.targets.base import Executable, Inspection, LoweringJob
+from edgekit.targets.base import Counterparts, Executable, Inspection, LoweringJob
 
 
 @frozen
 class CoreMLTarget:
-    """The target; each method imports its part, and Core ML Tools with it, when called. Core ML itself runs on Apple's systems only."""
+    """The target; each method imports its part, and Core ML Tools with it, when called."""
 
     name: str = "coreml"
-    executed_by: str | None = None
+    executed_by: str = "mil-interpreter"
+    keeps_names: bool = True
 
-    def lower(self, job: LoweringJob) -> None:
+    def lower(self, job: LoweringJob) -> Counterparts:
         """Write ``job.destination``; see :func:`edgekit.targets.coreml.lower.lower`."""
         from edgekit.targets.coreml.lower import lower
 
-        lower(job)
+        return lower(job)
+
+    def counterparts(self, job: LoweringJob) -> Counterparts:
+        """Return what Core ML Tools is given; see :func:`edgekit.targets.coreml.lower.counterparts`."""
+        from edgekit.targets.coreml.lower import counterparts
+
+        return counterparts(job)
 
     def open(self, path: Path, *, threads: int = 1) -> Executable:
         """Read a package's methods; see :func:`edgekit.targets.coreml.open.open_package`."""

@@ -10,11 +10,11 @@ from torch.export import ExportedProgram
 from edgekit.errors import LoweringError
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.quiet import quiet
-from edgekit.targets.base import LoweringJob, Metadata
+from edgekit.targets.base import Counterparts, LoweringJob
 from edgekit.targets.blame import blame
 from edgekit.targets.coreml.classifier import make_classifier
 from edgekit.targets.coreml.package import write_package
-from edgekit.targets.coreml.prepare import add_probabilities, drop_aliases, name_inputs, normalise_pixels
+from edgekit.targets.coreml.prepare import prepared
 from edgekit.targets.coreml.share import share_constants
 from edgekit.targets.coreml.toolbox import coremltools
 from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
@@ -25,8 +25,8 @@ _FUNCTION_FREE = ("iOS16", "iOS17")
 _DATE_KEY = "com.github.apple.coremltools.conversion_date"  # would make every day's bytes differ
 
 
-def lower(job: LoweringJob) -> None:
-    """Write ``job.destination``.
+def lower(job: LoweringJob) -> Counterparts:
+    """Write ``job.destination``; return the programs that Core ML Tools was given.
 
     With ``recipe.input == "image"`` the input is a picture of 8-bit RGB pixels and the program normalises it. With
     labels the package is a classifier: ``classLabel`` and ``classLabel_probs`` (softmax) beside the logits.
@@ -35,10 +35,11 @@ def lower(job: LoweringJob) -> None:
     """
     _require_one_function_or_ios18(job)
     ct = coremltools()
+    programs = counterparts(job)
     with tempfile.TemporaryDirectory() as folder:
         with quiet():
             try:
-                model = _convert(ct, job, Path(folder))
+                model = _convert(ct, job, programs, Path(folder))
             except LoweringError:
                 raise
             except Exception as error:
@@ -49,6 +50,16 @@ def lower(job: LoweringJob) -> None:
         share_constants(spec)
         _describe(spec.description.metadata, job)
         write_package(job.destination, spec, Path(model.weights_dir) / "weight.bin" if model.weights_dir else None)
+    return programs
+
+
+def counterparts(job: LoweringJob) -> Counterparts:
+    """Return what Core ML Tools is given for each method.
+
+    :raises LoweringError: a picture is asked for, and the model does not say how pixels are normalised.
+    """
+    with quiet():  # torch warns about its own copying
+        return {method.name: prepared(job.programs[method.name], method, job.metadata) for method in job.methods}
 
 
 def _require_one_function_or_ios18(job: LoweringJob) -> None:
@@ -64,15 +75,15 @@ def _require_one_function_or_ios18(job: LoweringJob) -> None:
         raise LoweringError("a Core ML package with several methods cannot be a classifier", hint="leave out the labels")
 
 
-def _convert(ct: Any, job: LoweringJob, folder: Path) -> Any:
+def _convert(ct: Any, job: LoweringJob, programs: Counterparts, folder: Path) -> Any:
     """Return the ``MLModel``, its weights lying in ``folder``."""
     if len(job.methods) == 1:
         (method,) = job.methods
-        return _convert_method(ct, job, method, folder / "one.mlpackage")
+        return _convert_method(ct, job, programs[method.name], method, folder / "one.mlpackage")
     descriptor = ct.utils.MultiFunctionDescriptor()
     for position, method in enumerate(job.methods):
         place = folder / f"{position}.mlpackage"
-        _convert_method(ct, job, method, folder / f"{position}_unnamed.mlpackage").save(str(place))
+        _convert_method(ct, job, programs[method.name], method, folder / f"{position}_unnamed.mlpackage").save(str(place))
         descriptor.add_function(str(place), src_function_name="main", target_function_name=method.name)
     descriptor.default_function_name = job.methods[0].name
     ct.utils.save_multifunction(descriptor, str(folder / "all.mlpackage"))
@@ -94,8 +105,7 @@ def _passes(ct: Any) -> Any:
     return pipeline
 
 
-def _convert_method(ct: Any, job: LoweringJob, method: MethodSpec, place: Path) -> Any:
-    program = _prepared(job.programs[method.name], method, job.metadata)
+def _convert_method(ct: Any, job: LoweringJob, program: ExportedProgram, method: MethodSpec, place: Path) -> Any:
     outputs = [ct.TensorType(name=tensor.name, dtype=np.float32) for tensor in method.outputs]
     if job.metadata.labels:
         outputs.append(ct.TensorType(name=_PROBABILITIES, dtype=np.float32))
@@ -110,26 +120,6 @@ def _convert_method(ct: Any, job: LoweringJob, method: MethodSpec, place: Path) 
         skip_model_load=True,
         package_dir=str(place),
     )
-
-
-def _prepared(program: ExportedProgram, method: MethodSpec, metadata: Metadata) -> ExportedProgram:
-    # An empty table decomposes nothing but what functional form asks for: layer_norm, gelu, softmax, linear and
-    # conv2d stay whole, and Core ML Tools has an operator for each.
-    program = program.run_decompositions({})
-    drop_aliases(program)
-    name_inputs(program, [tensor.name for tensor in method.inputs])
-    for tensor in method.inputs:
-        if tensor.dtype != "image":
-            continue
-        if metadata.preprocessing is None:
-            raise LoweringError(
-                f"input {tensor.name} cannot be a picture", why="the model does not say how pixels are normalised", hint="--input tensor"
-            )
-        normalise_pixels(program, tensor.name, metadata.preprocessing)
-    if metadata.labels:
-        add_probabilities(program)
-    program.graph_module.recompile()
-    return program
 
 
 def _input_type(ct: Any, tensor: TensorSpec) -> Any:

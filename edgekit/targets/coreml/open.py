@@ -1,36 +1,97 @@
-"""Opens an ``.mlpackage``: reads and checks it. Running it takes Apple's systems."""
+"""Opens an ``.mlpackage`` and runs its program in edgekit's interpreter. Core ML itself runs on Apple's systems only."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edgekit.interface import MethodSpec
-from edgekit.targets.base import Array, CannotRunHere
-from edgekit.targets.calls import find_method
+import numpy as np
+import torch
+
+from edgekit.mil.interpreter import Interpreter, Numerics, ProgramError, UnknownOperatorError
+from edgekit.mil.program import Operator, Output, Program, read_program
+from edgekit.targets.base import Array, CannotRunHere, TracedValue
+from edgekit.targets.calls import check_inputs, find_method
 from edgekit.targets.coreml.methods import methods_of
-from edgekit.targets.coreml.package import read_package
+from edgekit.targets.coreml.package import Package, read_package
+
+_SUFFIX = re.compile(r"(_cast|_to)_fp16(_\d+)?$|_cast_fp32(_\d+)?$")
+"""What Core ML Tools' fp16 pass appends to a value's name; a number after it is the position among several results."""
 
 
 class CoreMLExecutable:
-    """A package that can be read but not run here."""
+    """A package's program, ready to be computed. One instance serves one thread."""
 
-    def __init__(self, path: Path, methods: tuple[MethodSpec, ...]) -> None:
-        self.path = path
-        self.methods = methods
+    def __init__(self, package: Package, program: Program, numerics: Numerics) -> None:
+        self.methods = methods_of(package)
+        self.numerics = numerics
+        self._package = package
+        self._program = program
+        self._interpreter = Interpreter(program, numerics)
 
-    def run(self, method: str, inputs: Mapping[str, Array]) -> dict[str, Array]:  # noqa: ARG002 - the protocol's
-        """Refuse.
+    @property
+    def halves(self) -> bool:
+        """Whether the program declares any value fp16, so that the two numerics differ."""
+        functions = self._program.functions.values()
+        types = (output.type for function in functions for operator in function.block.walk() for output in operator.outputs)
+        return any(getattr(type_, "dtype", None) == "fp16" for type_ in types)
 
-        :raises UnknownNameError: no such method. :raises CannotRunHere: always otherwise.
+    def at(self, numerics: Numerics) -> "CoreMLExecutable":
+        """Return the same program in other numerics."""
+        return CoreMLExecutable(self._package, self._program, numerics)
+
+    def run(self, method: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute a method on arrays by input name, shaped as its spec says; a picture is uint8 ``(1, 3, H, W)``.
+
+        :raises UnknownNameError: no method of this name. :raises BadInputError: an input does not fit.
+        :raises CannotRunHere: the program has an operator that the interpreter does not know; the sentence is ``op <name>``.
         """
-        find_method(self.methods, method)
-        raise CannotRunHere(
-            "nothing on this host can run Core ML", what=self.path.name, why="Core ML is part of iOS and macOS", hint="use a Mac or an iPhone"
-        )
+        return self._run(method, inputs, None)
+
+    def trace(self, method: str, inputs: Mapping[str, Array], observe: Callable[[TracedValue], None]) -> None:
+        """Compute a method and show every value on the way, named after the captured program's nodes."""
+
+        def show(operator: Operator, results: tuple[object, ...]) -> None:
+            for position, (output, value) in enumerate(zip(operator.outputs, results, strict=True)):
+                if isinstance(value, torch.Tensor):
+                    several = position if len(operator.outputs) > 1 else None
+                    observe(TracedValue(operator=operator.kind, name=output.name, node=node_name(output), position=several, value=value.numpy()))
+
+        self._run(method, inputs, show)
+
+    def _run(self, method: str, inputs: Mapping[str, Array], observe: Callable[[Operator, tuple[object, ...]], None] | None) -> dict[str, Array]:
+        spec = find_method(self.methods, method)
+        check_inputs(spec, inputs)
+        tensors = {name: torch.from_numpy(np.array(value, dtype=_held(value))) for name, value in inputs.items()}
+        function = method if method in self._program.functions else next(iter(self._program.functions))
+        try:
+            results = self._interpreter.run(function, tensors, observe=observe)
+        except UnknownOperatorError as error:
+            raise CannotRunHere(error.summary, what=error.what, why=error.why) from error
+        missing = [tensor.name for tensor in spec.outputs if tensor.name not in results]
+        if missing:
+            raise ProgramError(f"the program of {self._package.path.name} does not give its output {missing[0]}")
+        return {tensor.name: results[tensor.name].numpy().astype(_result_dtype(tensor.dtype)) for tensor in spec.outputs}
 
 
-def open_package(path: Path, *, threads: int = 1) -> CoreMLExecutable:  # noqa: ARG001 - the protocol's; nothing runs
-    """Read a package's methods.
+def _held(value: Array) -> np.dtype:
+    """Return the type in which the program takes an input: pixels and halves are numbers to it."""
+    return np.dtype(np.float32) if value.dtype.kind in "fu" else value.dtype
 
-    :raises ArtifactError: no ML program package, incomplete, truncated, or pointing outside itself.
+
+def _result_dtype(declared: str) -> np.dtype:
+    return np.dtype(declared) if declared in ("float16", "float32", "float64", "int32") else np.dtype(np.float32)
+
+
+def node_name(output: Output) -> str:
+    """Return the name of the captured program's node that a value stands for; Core ML Tools keeps it but for a suffix."""
+    return _SUFFIX.sub("", output.name)
+
+
+def open_package(path: Path, *, threads: int = 1, numerics: Numerics = "fp16") -> CoreMLExecutable:  # noqa: ARG001  nothing here is timed
+    """Read a package's methods and program.
+
+    :param numerics: ``fp16`` rounds where the program says so, as a phone would; ``fp32`` never.
+    :raises ArtifactError: no ML program package, incomplete, truncated, damaged, or pointing outside itself.
     """
-    return CoreMLExecutable(path, methods_of(read_package(path)))
+    package = read_package(path)
+    return CoreMLExecutable(package, read_program(package.spec.mlProgram, package.spec_path.parent), numerics)

@@ -13,9 +13,35 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, OutputKind, OutputSpec, TensorArgument
 from torch.fx import Node
 
-from edgekit.interface import Preprocessing
+from edgekit.errors import LoweringError
+from edgekit.interface import MethodSpec, Preprocessing
+from edgekit.targets.base import Metadata
 
 _ALIASES = (torch.ops.aten.alias.default, torch.ops.aten.lift_fresh_copy.default)
+
+
+def prepared(program: ExportedProgram, method: MethodSpec, metadata: Metadata) -> ExportedProgram:
+    """Return the program that Core ML Tools is given. It keeps the nodes' names, so the package's values can be told by them.
+
+    :raises LoweringError: a picture is asked for, and the model does not say how pixels are normalised.
+    """
+    # An empty table decomposes nothing but what functional form asks for: layer_norm, gelu, softmax, linear and
+    # conv2d stay whole, and Core ML Tools has an operator for each.
+    program = program.run_decompositions({})
+    drop_aliases(program)
+    name_inputs(program, [tensor.name for tensor in method.inputs])
+    for tensor in method.inputs:
+        if tensor.dtype != "image":
+            continue
+        if metadata.preprocessing is None:
+            raise LoweringError(
+                f"input {tensor.name} cannot be a picture", why="the model does not say how pixels are normalised", hint="--input tensor"
+            )
+        normalise_pixels(program, tensor.name, metadata.preprocessing)
+    if metadata.labels:
+        add_probabilities(program)
+    program.graph_module.recompile()
+    return program
 
 
 def drop_aliases(program: ExportedProgram) -> None:

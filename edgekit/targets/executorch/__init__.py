@@ -4,7 +4,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from edgekit.targets.base import Executable, Inspection, LoweringJob
+from edgekit.targets.base import Counterparts, Executable, Inspection, LoweringJob
 
 
 @frozen
@@ -12,13 +12,19 @@ class ExecuTorchTarget:
     """The target; each method imports its part, and the vendor's packages with it, when called."""
 
     name: str = "executorch"
-    executed_by: str | None = "executorch"
+    executed_by: str = "executorch"
+    keeps_names: bool = False
 
-    def lower(self, job: LoweringJob) -> None:
+    def lower(self, job: LoweringJob) -> Counterparts:
         """Write ``job.destination``; see :func:`edgekit.targets.executorch.lower.lower`."""
         from edgekit.targets.executorch.lower import lower
 
         lower(job)
+        return {}
+
+    def counterparts(self, job: LoweringJob) -> Counterparts:  # noqa: ARG002 - the protocol's
+        """Return nothing: the file's values keep no names of nodes."""
+        return {}
 
     def open(self, path: Path, *, threads: int = 1) -> Executable:
         """Open a program; see :func:`edgekit.targets.executorch.open.open_program`."""

@@ -25,19 +25,35 @@ def delegation_of(content: bytes, graphs: Sequence[int]) -> Delegation:
     taken, subgraphs = 0, 0
     outside: Counter[str] = Counter()
     for index in graphs:
-        try:
-            interpreter = ready_interpreter(with_first_subgraph(content, index), threads=1)
-        except CannotRunError:
+        found = partition_of(content, index)
+        if found is None:
             return Delegation(share=None)
-        names = operators_of(model, model.Subgraphs(index))
-        nodes = _nodes(interpreter)
-        delegates = nodes[len(names) :]
-        inside = {position for delegate in delegates for position in _inside(delegate, nodes[: len(names)])}
-        taken += len(inside)
-        subgraphs += len(delegates)
-        outside.update(name for position, name in enumerate(names) if position not in inside)
+        taken += len(found.inside)
+        subgraphs += found.delegates
+        outside.update(name for position, name in enumerate(operators_of(model, model.Subgraphs(index))) if position not in found.inside)
     total = taken + outside.total()
     return Delegation(share=taken / total if total else None, not_delegated=dict(sorted(outside.items())), subgraphs=subgraphs)
+
+
+@frozen(kw_only=True)
+class Partition:
+    """What XNNPACK takes of one subgraph: the positions of the operators, and in how many parts."""
+
+    inside: frozenset[int]
+    delegates: int
+
+
+def partition_of(content: bytes, index: int) -> Partition | None:
+    """Return what XNNPACK takes of the subgraph with this index; ``None`` where LiteRT cannot load the file."""
+    try:
+        interpreter = ready_interpreter(with_first_subgraph(content, index), threads=1)
+    except CannotRunError:
+        return None
+    operators = parse(content).Subgraphs(index).OperatorsLength()
+    nodes = _nodes(interpreter)
+    delegates = nodes[operators:]
+    inside = frozenset(position for delegate in delegates for position in _inside(delegate, nodes[:operators]))
+    return Partition(inside=inside, delegates=len(delegates))
 
 
 @frozen

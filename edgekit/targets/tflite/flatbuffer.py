@@ -90,10 +90,11 @@ def _tensor(graph: Any, method: str, entry: Any, layouts: str) -> TensorSpec:
     name = text(entry.Name())
     tensor = graph.Tensors(entry.TensorIndex())
     shape = tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
-    return TensorSpec(name=name, dtype=_dtype(tensor.Type()), shape=shape, layout=layout_from_text(layouts, method, name))
+    return TensorSpec(name=name, dtype=dtype_name(tensor.Type()), shape=shape, layout=layout_from_text(layouts, method, name))
 
 
-def _dtype(code: int) -> str:
+def dtype_name(code: int) -> str:
+    """Return NumPy's name of a tensor type, or the flatbuffer's own where NumPy has none."""
     name = _enum_name("TensorType", code)
     return _DTYPES.get(name, name.lower())
 

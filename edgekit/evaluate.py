@@ -1,0 +1,48 @@
+"""Runs a captured program node by node and keeps the values of the nodes one asks for."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+
+class _Recorder(fx.Interpreter):
+    def __init__(self, module: fx.GraphModule, names: set[str]) -> None:
+        super().__init__(module)
+        self.names = names
+        self.values: dict[str, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n.name in self.names:
+            self.values[n.name] = value
+        return value
+
+
+def evaluate(
+    program: ExportedProgram, inputs: Sequence[Tensor], names: set[str], *, stored: Callable[[Tensor], Tensor] = lambda value: value
+) -> dict[str, Any]:
+    """Run a program on ``inputs`` and return the values of the named nodes: tensors, or tuples of them.
+
+    :param stored: applied to every parameter, buffer and constant before it is used.
+    """
+    recorder = _Recorder(program.graph_module, names)
+    given = iter(inputs)
+    arguments = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind == InputKind.USER_INPUT:
+            arguments.append(next(given))
+        else:
+            target = str(spec.target)
+            arguments.append(stored(program.state_dict[target] if target in program.state_dict else program.constants[target]))
+    with torch.no_grad():
+        recorder.run(*arguments)
+    return recorder.values
+
+
+def output_names(program: ExportedProgram) -> list[str]:
+    """Return the names of the nodes that a program returns, in order."""
+    return [name for name in program.graph_signature.user_outputs if isinstance(name, str)]
