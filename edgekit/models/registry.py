@@ -7,7 +7,11 @@ from edgekit.errors import UnknownNameError, UsageError
 
 @frozen(kw_only=True)
 class ModelEntry:
-    """A registered model. ``parameters`` and ``macs`` (multiply-adds, matmuls included) are at the default resolution."""
+    """A registered model.
+
+    ``parameters`` and ``macs`` (multiply-adds, matmuls included) are at the default resolution and number of classes. CHASE's
+    macs are those of its last exit, IMC-Net's those of the regions that are selected.
+    """
 
     name: str
     about: str
@@ -15,10 +19,11 @@ class ModelEntry:
     macs: int
     resolution: int
     resolution_multiple: int
+    num_classes: int = 1000
     methods: tuple[str, ...] = ("forward",)
 
     def check_resolution(self, resolution: int) -> None:
-        """Refuse a resolution the network cannot halve often enough.
+        """Refuse a resolution that the network cannot cut into whole pieces: EMOv2 and CHASE halve it, IMC-Net cuts patches.
 
         :raises UsageError: not a positive multiple of ``resolution_multiple``.
         """
@@ -26,12 +31,19 @@ class ModelEntry:
             below = max(1, resolution // self.resolution_multiple) * self.resolution_multiple
             raise UsageError(
                 f"{self.name} cannot run at resolution {resolution}",
-                why=f"it halves the image five times, so the resolution has to be a multiple of {self.resolution_multiple}",
+                why=f"it divides the image, and the resolution has to be a multiple of {self.resolution_multiple}",
                 hint=f"--resolution {below} or {below + self.resolution_multiple}",
             )
 
 
 _EMOV2 = "EMOv2, meta mobile blocks with spanning-window attention (arXiv 2412.06674)"
+_IMCNET = "IMC-Net, one transformer block applied again to the regions that need it (arXiv 2507.21761)"
+_CHASE = "CHASE, a multi-scale dense network with channel attention and early exits"
+
+
+def _exits(count: int) -> tuple[str, ...]:
+    return tuple(f"exit_{number}" for number in range(1, count + 1))
+
 
 MODELS: tuple[ModelEntry, ...] = (
     ModelEntry(name="emov2-1m", about=_EMOV2, parameters=1_460_844, macs=279_936_484, resolution=224, resolution_multiple=32),
@@ -39,6 +51,43 @@ MODELS: tuple[ModelEntry, ...] = (
     ModelEntry(name="emov2-5m", about=_EMOV2, parameters=5_126_440, macs=1_025_113_984, resolution=224, resolution_multiple=32),
     ModelEntry(name="emov2-20m", about=_EMOV2, parameters=20_195_208, macs=3_997_004_032, resolution=224, resolution_multiple=32),
     ModelEntry(name="emov2-50m", about=_EMOV2, parameters=49_815_560, macs=8_767_262_720, resolution=224, resolution_multiple=32),
+    ModelEntry(name="imcnet-b16", about=_IMCNET, parameters=27_501_544, macs=7_390_047_744, resolution=224, resolution_multiple=16),
+    ModelEntry(name="imcnet-s16", about=_IMCNET, parameters=7_263_208, macs=1_934_694_144, resolution=224, resolution_multiple=16),
+    ModelEntry(name="imcnet-ti16", about=_IMCNET, parameters=2_010_088, macs=527_264_640, resolution=224, resolution_multiple=16),
+    ModelEntry(name="imcnet-cifar10", about=_IMCNET, parameters=1_655_434, macs=152_678_016, resolution=32, resolution_multiple=4, num_classes=10),
+    ModelEntry(
+        name="chase-imagenet", about=_CHASE, parameters=84_578_870, macs=2_633_650_564, resolution=224, resolution_multiple=32, methods=_exits(7)
+    ),
+    ModelEntry(
+        name="chase-cifar10",
+        about=_CHASE,
+        parameters=7_497_244,
+        macs=83_571_456,
+        resolution=32,
+        resolution_multiple=8,
+        num_classes=10,
+        methods=_exits(6),
+    ),
+    ModelEntry(
+        name="chase-cifar100",
+        about=_CHASE,
+        parameters=7_566_904,
+        macs=83_640_576,
+        resolution=32,
+        resolution_multiple=8,
+        num_classes=100,
+        methods=_exits(6),
+    ),
+    ModelEntry(
+        name="chase-tiny",
+        about=_CHASE,
+        parameters=77_232,
+        macs=3_318_848,
+        resolution=32,
+        resolution_multiple=8,
+        num_classes=10,
+        methods=_exits(4),
+    ),
 )
 
 

@@ -34,6 +34,7 @@ def fill_untrained(model: nn.Module) -> None:
     | LayerScale gamma | uniform 0.2 to 0.8 |
     | bias | normal with deviation 0.05 |
     | weight of a convolution or linear layer | normal with variance 2 / fan-in (He), which keeps activations' size |
+    | weight of a linear layer with one output | a quarter of that |
     | any other parameter | by its name and rank, see ``_other`` |
 
     Other buffers (counters, index tables, constants) belong to the architecture and stay as constructed.
@@ -61,7 +62,18 @@ def _values(module: nn.Module, leaf: str, shape: _Shape, rng: np.random.Generato
     if isinstance(module, LayerScale):
         return rng.uniform(0.2, 0.8, shape)
     fan_in = _fan_in(module, shape)
-    return _other(leaf, shape, rng) if fan_in is None else _he(shape, fan_in, rng)
+    if fan_in is None:
+        return _other(leaf, shape, rng)
+    return _he(shape, fan_in, rng) * (_SCORER if _is_scorer(module) else 1)
+
+
+# A score is a sigmoid of what such a layer gives, and sigmoids near 0 and 1 lie so close that float32 hardly orders them:
+# without the factor the smallest relative gap at a threshold of imcnet-s16 falls from 4.2e-5 to 7.6e-7.
+_SCORER = 0.25
+
+
+def _is_scorer(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) and module.out_features == 1
 
 
 def _fan_in(module: nn.Module, shape: _Shape) -> int | None:

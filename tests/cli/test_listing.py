@@ -9,7 +9,17 @@ from edgekit.capabilities import TARGETS
 from edgekit.models.registry import MODELS
 
 # From the paper's table and its reference implementation (design/models.md).
-PARAMETERS = {"emov2-1m": 1_460_844, "emov2-2m": 2_384_312, "emov2-5m": 5_126_440, "emov2-20m": 20_195_208, "emov2-50m": 49_815_560}
+PARAMETERS = {
+    "emov2-1m": 1_460_844,
+    "emov2-2m": 2_384_312,
+    "emov2-5m": 5_126_440,
+    "emov2-20m": 20_195_208,
+    "emov2-50m": 49_815_560,
+    "imcnet-b16": 27_501_544,
+    "imcnet-s16": 7_263_208,
+    "imcnet-ti16": 2_010_088,
+}
+EXITS = {"chase-imagenet": 7, "chase-cifar10": 6, "chase-cifar100": 6, "chase-tiny": 4}
 
 
 def test_models_as_json(cli):
@@ -22,7 +32,8 @@ def test_models_as_json(cli):
     for row in rows.values():
         assert row.keys() == {"name", "about", "parameters", "macs", "resolution", "methods"}
         assert type(row["macs"]) is type(row["resolution"]) is int
-        assert row["methods"] == ["forward"]
+        exits = [f"exit_{number}" for number in range(1, EXITS.get(row["name"], 0) + 1)]
+        assert row["methods"] == (exits or ["forward"])
 
 
 def test_models_as_a_table(cli):
