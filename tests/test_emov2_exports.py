@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.artifact import read_manifest
+from edgekit.lint.run import lint_artifact
 from edgekit.models.registry import model_entry
 
 EDGEKIT = str(Path(sys.executable).with_name("edgekit"))
@@ -37,6 +38,7 @@ def test_all_four_targets_pass_and_are_small(model, resolution, tmp_path):
         assert parity["top1_agreement"] == 1.0
         assert artifact["size_bytes"] <= MAX_FP32_OVERHEAD * 4 * parameters
     coreml = artifacts["coreml"]
+    assert_lint(Path(coreml["path"]))
     assert coreml["precision"] == "fp16"
     assert_proved(coreml["parity"])
     assert coreml["size_bytes"] <= MAX_FP16_OVERHEAD * 2 * parameters
@@ -49,6 +51,24 @@ def test_all_four_targets_pass_and_are_small(model, resolution, tmp_path):
         assert manifest is not None
         assert manifest.document["recipe"]["resolution"] == resolution
     assert not list(tmp_path.glob(".edgekit-*"))
+
+
+REMAINING = {  # README says why of each
+    "ane-move",
+    "ane-narrow-last-axis",
+    "ane-singleton-last-axis",
+    "ane-softmax-axis",
+    "ane-upcast",
+    "ane-interface-alignment",
+}
+
+
+def assert_lint(path):
+    """The default package has no warning, and no kind of finding but those that are explained."""
+    report = lint_artifact(path)
+    assert report.counts["warning"] == 0
+    assert {finding.rule for finding in report.findings} <= REMAINING
+    assert all(finding.module is not None for finding in report.findings if finding.rule != "ane-interface-alignment")
 
 
 def assert_proved(parity):
@@ -67,6 +87,7 @@ def test_core_ml_proves_the_other_sizes(model, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     (artifact,) = json.loads(done.stdout)["artifacts"]
     assert_proved(artifact["parity"])
+    assert_lint(Path(artifact["path"]))
     assert artifact["size_bytes"] <= MAX_FP16_OVERHEAD * 2 * model_entry(model).parameters
 
 

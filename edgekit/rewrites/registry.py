@@ -12,6 +12,7 @@ from edgekit.rewrites.fold_layer_norm_affine import FoldLayerNormAffine
 from edgekit.rewrites.keep_mean_axes import KeepMeanAxes
 from edgekit.rewrites.layer_norm_as_arithmetic import LayerNormAsArithmetic
 from edgekit.rewrites.layer_norm_as_convs import LayerNormAsConvs
+from edgekit.rewrites.linear_as_conv import LinearAsConv
 from edgekit.rewrites.merge_coincident_windows import MergeCoincidentWindows
 from edgekit.rewrites.merge_permutes import MergePermutes
 from edgekit.rewrites.merge_projections import MergeProjections
@@ -54,6 +55,8 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     PostScaleLayerNorm(),
     LayerNormAsConvs(),
     LayerNormAsArithmetic(),
+    # Before the next: it asks for a mean without its axes.
+    LinearAsConv(),
     KeepMeanAxes(),
     # Last: the norm's own permutes mark it for the rewrites above.
     MergePermutes(),

@@ -91,7 +91,7 @@ def _convert(ct: Any, job: LoweringJob, programs: Counterparts, folder: Path) ->
 
 
 def _passes(ct: Any) -> Any:
-    """Return Core ML Tools' default passes without the one that gives wrong programs.
+    """Return Core ML Tools' default passes with one of our own, and without the one that gives wrong programs.
 
     ``reduce_transposes`` (9.0) cancels a transpose that feeds a matmul against another one elsewhere:
 
@@ -102,6 +102,9 @@ def _passes(ct: Any) -> Any:
     """
     pipeline = ct.PassPipeline.DEFAULT
     pipeline.remove_passes({"common::reduce_transposes"})
+    with quiet():  # it imports Core ML Tools
+        from edgekit.targets.coreml import channel_norms
+    pipeline.append_pass(channel_norms.NAME)
     return pipeline
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edgekit.interface import TensorSpec
 from edgekit.mil.interpreter import Interpreter, Numerics, ProgramError, UnknownOperatorError
 from edgekit.mil.program import Operator, Output, Program, read_program
 from edgekit.targets.base import Array, CannotRunHere, TracedValue
 from edgekit.targets.calls import check_inputs, find_method
-from edgekit.targets.coreml.methods import methods_of
+from edgekit.targets.coreml.methods import blue_first, methods_of
 from edgekit.targets.coreml.package import Package, read_package
 
 _SUFFIX = re.compile(r"(_cast|_to)_fp16(_\d+)?$|_cast_fp32(_\d+)?$")
@@ -21,7 +22,8 @@ _SUFFIX = re.compile(r"(_cast|_to)_fp16(_\d+)?$|_cast_fp32(_\d+)?$")
 class CoreMLExecutable:
     """A package's program, ready to be computed. One instance serves one thread."""
 
-    def __init__(self, package: Package, program: Program, numerics: Numerics) -> None:
+    def __init__(self, package: Package, program: Program, numerics: Numerics, threads: int) -> None:
+        self._threads = threads
         self.methods = methods_of(package)
         self.numerics = numerics
         self._package = package
@@ -37,7 +39,7 @@ class CoreMLExecutable:
 
     def at(self, numerics: Numerics) -> "CoreMLExecutable":
         """Return the same program in other numerics."""
-        return CoreMLExecutable(self._package, self._program, numerics)
+        return CoreMLExecutable(self._package, self._program, numerics, self._threads)
 
     def run(self, method: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Compute a method on arrays by input name, shaped as its spec says; a picture is uint8 ``(1, 3, H, W)``.
@@ -61,25 +63,35 @@ class CoreMLExecutable:
     def _run(self, method: str, inputs: Mapping[str, Array], observe: Callable[[Operator, tuple[object, ...]], None] | None) -> dict[str, Array]:
         spec = find_method(self.methods, method)
         check_inputs(spec, inputs)
-        tensors = {name: torch.from_numpy(np.array(value, dtype=_held(value))) for name, value in inputs.items()}
+        swapped = blue_first(self._package, method)
+        tensors = {name: torch.from_numpy(_as_held(value, reverse=name in swapped)) for name, value in inputs.items()}
         function = method if method in self._program.functions else next(iter(self._program.functions))
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)  # also because two threads on a busy machine take fifty times as long as one
         try:
             results = self._interpreter.run(function, tensors, observe=observe)
         except UnknownOperatorError as error:
             raise CannotRunHere(error.summary, what=error.what, why=error.why) from error
+        finally:
+            torch.set_num_threads(before)
         missing = [tensor.name for tensor in spec.outputs if tensor.name not in results]
         if missing:
             raise ProgramError(f"the program of {self._package.path.name} does not give its output {missing[0]}")
-        return {tensor.name: results[tensor.name].numpy().astype(_result_dtype(tensor.dtype)) for tensor in spec.outputs}
+        return {tensor.name: _as_declared(results[tensor.name].numpy(), tensor, reverse=tensor.name in swapped) for tensor in spec.outputs}
 
 
-def _held(value: Array) -> np.dtype:
-    """Return the type in which the program takes an input: pixels and halves are numbers to it."""
-    return np.dtype(np.float32) if value.dtype.kind in "fu" else value.dtype
+def _as_held(value: Array, *, reverse: bool) -> Array:
+    """Return an input as the program takes it: pixels and halves are numbers to it, and the channels may come in reverse."""
+    dtype = np.dtype(np.float32) if value.dtype.kind in "fu" else value.dtype
+    return np.array(value[:, ::-1] if reverse else value, dtype=dtype)
 
 
-def _result_dtype(declared: str) -> np.dtype:
-    return np.dtype(declared) if declared in ("float16", "float32", "float64", "int32") else np.dtype(np.float32)
+def _as_declared(value: Array, spec: TensorSpec, *, reverse: bool) -> Array:
+    """Return a result as the description declares it; a picture's pixels are rounded and clipped."""
+    if spec.dtype == "image":
+        pixels = np.clip(np.rint(value), 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(pixels[:, ::-1]) if reverse else pixels
+    return value.astype(spec.dtype if spec.dtype in ("float16", "float32", "float64", "int32") else np.float32)
 
 
 def node_name(output: Output) -> str:
@@ -87,11 +99,11 @@ def node_name(output: Output) -> str:
     return _SUFFIX.sub("", output.name)
 
 
-def open_package(path: Path, *, threads: int = 1, numerics: Numerics = "fp16") -> CoreMLExecutable:  # noqa: ARG001  nothing here is timed
+def open_package(path: Path, *, threads: int = 1, numerics: Numerics = "fp16") -> CoreMLExecutable:
     """Read a package's methods and program.
 
     :param numerics: ``fp16`` rounds where the program says so, as a phone would; ``fp32`` never.
     :raises ArtifactError: no ML program package, incomplete, truncated, damaged, or pointing outside itself.
     """
     package = read_package(path)
-    return CoreMLExecutable(package, read_program(package.spec.mlProgram, package.spec_path.parent), numerics)
+    return CoreMLExecutable(package, read_program(package.spec.mlProgram, package.spec_path.parent), numerics, threads)

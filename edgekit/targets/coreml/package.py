@@ -6,6 +6,7 @@ Data/com.apple.CoreML/weights/weight.bin     64-byte header, then per tensor a 6
 """
 
 import hashlib
+import itertools
 import json
 import shutil
 import struct
@@ -19,9 +20,11 @@ from attrs import frozen
 from edgekit.errors import ArtifactError
 from edgekit.targets.coreml.toolbox import parse_model
 
+CONVERT_AGAIN = "convert the model again with convert_to='mlprogram'"
 _ROOT = Path("Data") / "com.apple.CoreML"
 _LARGEST_MANIFEST = 1 << 20  # bytes
-_LARGEST_SPEC = 1 << 30
+_LARGEST_SPEC = 1 << 28  # the weights are not in it
+_MOST_OPERATORS = 200_000  # constants included; the largest EMOv2 has some four thousand
 _MOST_FILES = 1000
 _BLOB_ENTRY = struct.Struct("<IIQQ")  # sentinel, dtype, size and offset of the data in bytes
 _BLOB_SENTINEL = 0xDEADBEEF
@@ -86,10 +89,9 @@ def read_package(path: Path) -> Package:
         raise ArtifactError(f"the program of {path.name} cannot be read", what=spec_path.name, why=f"truncated or damaged: {error}") from error
     kind = spec.WhichOneof("Type")
     if kind != "mlProgram" or not spec.mlProgram.functions:
-        raise ArtifactError(
-            f"{path.name} holds no ML program", what=f"model type: {kind or 'none'}", hint="convert it again with convert_to='mlprogram'"
-        )
+        raise ArtifactError(f"{path.name} holds no ML program", what=f"model type: {kind or 'none'}", hint=CONVERT_AGAIN)
     package = Package(path=path, spec=spec, spec_path=spec_path, files=files)
+    _check_count(package)
     _check_weights(package)
     return package
 
@@ -97,8 +99,13 @@ def read_package(path: Path) -> Package:
 def _foreign(path: Path) -> ArtifactError:
     if not path.exists():
         return ArtifactError(f"no package {path.name}", what=f"looked for {path}")
-    why = "a single .mlmodel file is the older neural network format" if path.suffix == ".mlmodel" else "a Core ML package is a folder"
-    return ArtifactError(f"{path.name} is no Core ML package", what="a file", why=why)
+    if path.suffix == ".mlmodel":
+        why, hint = "a single .mlmodel file is the older neural network format", CONVERT_AGAIN
+        return ArtifactError(f"{path.name} is no Core ML package", what="a file", why=why, hint=hint)
+    with path.open("rb") as stream:
+        packed = stream.read(2) == b"PK"
+    hint = "unpack it first" if packed else None
+    return ArtifactError(f"{path.name} is no Core ML package", what="a ZIP archive" if packed else "a file", why="a package is a folder", hint=hint)
 
 
 def _files(path: Path) -> dict[Path, int]:
@@ -134,6 +141,17 @@ def _spec_path(path: Path) -> Path:
     return found
 
 
+def _check_count(package: Package) -> None:
+    """Stop before millions of operators, or functions, fill the memory.
+
+    :raises ArtifactError: there are too many.
+    """
+    blocks = [block for function in package.functions.values() for block in function.block_specializations.values()]
+    count = sum(1 for block in blocks for _ in itertools.islice(operations_in(block), _MOST_OPERATORS + 1)) + len(blocks)
+    if count > _MOST_OPERATORS:
+        raise ArtifactError(f"{package.path.name} has a program too large to be read", what=f"more than {_MOST_OPERATORS} operators")
+
+
 def _check_weights(package: Package) -> None:
     """Stop when a tensor's data lies outside its file.
 
@@ -154,7 +172,7 @@ def _check_weights(package: Package) -> None:
         size = file.stat().st_size
         with file.open("rb") as stream:
             for offset in sorted(offsets):
-                stream.seek(offset)
+                stream.seek(min(offset, size))  # an offset may be larger than any file's
                 entry = stream.read(_BLOB_ENTRY.size)
                 if len(entry) < _BLOB_ENTRY.size or not _fits(entry, size):
                     raise ArtifactError(
