@@ -7,7 +7,7 @@ READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml Makefile | ck
 .PHONY: help setup demo test lint types imports unit format benchmark clean
 
 help:
-	@echo "make demo       set up, export emov2-5m to four targets, classify a photograph with each"
+	@echo "make demo       set up, export emov2-5m to five targets, classify a photograph with each"
 	@echo "make test       set up, lint, check types and imports, run the tests"
 	@echo "make setup      a virtual environment in .venv with everything pinned"
 	@echo "make benchmark  time edgekit's artifacts against the vendors' plain exports (one core, minutes)"
