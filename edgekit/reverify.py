@@ -6,6 +6,7 @@ from typing import Any
 from edgekit.artifact import Manifest, read_manifest
 from edgekit.capabilities import target_facts
 from edgekit.errors import ArtifactError, ModelSourceError, RecipeError, UnknownNameError, UsageError
+from edgekit.foreign import verify_foreign
 from edgekit.manifest import methods_from_json
 from edgekit.models.source import SourceModel, load_source
 from edgekit.pipeline import lowered_programs
@@ -21,10 +22,13 @@ from edgekit.verification.tolerances import tolerance_for
 def verify(path: str | Path, *, model: str | None = None, weights: str | Path | None = None, atol: float | None = None) -> Parity:
     """Rebuild the eager model from an artifact's manifest, run both, and compare.
 
-    :param model: ``path/to/file.py:factory`` where the artifact's model is a file of one's own that does not lie in the working folder.
+    An artifact without a manifest, which edgekit did not write, is compared with ``model``; see :mod:`edgekit.foreign`.
+
+    :param model: ``path/to/file.py:factory`` where the artifact's model is a file of one's own that does not lie in the working folder;
+        without a manifest, the model that the artifact has to equal.
     :param weights: the checkpoint the artifact was exported with; it has to be the same file, by hash.
     :param atol: limit for the largest absolute error, instead of the table's row.
-    :raises ArtifactError: no manifest, or the artifact is not what it says.
+    :raises ArtifactError: no manifest and no ``model``, or the artifact is not what its manifest says.
     :raises BadInputError: the weights are missing or another file, or the model's file is not found.
     :raises UsageError: ``model`` is another one, or ``atol`` is no limit.
     """
@@ -36,11 +40,13 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
     target.inspect(path)  # a truncated file is refused by its format's own reader first
     manifest = read_manifest(path)
     if manifest is None:
-        raise ArtifactError(
-            f"{path.name} has no manifest",
-            why="it tells which model the artifact has to equal",
-            hint="export it with edgekit; edgekit inspect works on any artifact",
-        )
+        if model is None:
+            raise ArtifactError(
+                f"{path.name} has no manifest",
+                why="it tells which model the artifact has to equal",
+                hint="--model path/to/file.py:factory tells it, too; edgekit inspect works on any artifact",
+            )
+        return verify_foreign(target, path, model, None if weights is None else Path(weights), atol)
     recipe, named = _recipe(manifest)
     if target_facts(recipe.target) != facts:
         raise ArtifactError(f"{path.name} is a {facts.name} artifact, its manifest is for {recipe.target}", hint="export again with --overwrite")

@@ -71,7 +71,7 @@ def test_an_edited_artifact(verify, onnx_artifact):
 def test_no_manifest_no_artifact_no_known_ending(verify, onnx_artifact, tmp_path):
     manifest_path(onnx_artifact).unlink()
     with pytest.raises(ArtifactError, match="has no manifest"):
-        verify(onnx_artifact)
+        edgekit.verify(onnx_artifact)
     with pytest.raises(ArtifactError, match=r"no artifact no\.onnx"):
         verify(tmp_path / "no.onnx")
     (tmp_path / "x.txt").write_text("x")

@@ -31,7 +31,7 @@ def inspect(
     """
     from edgekit.quiet import stdout_to_stderr
 
-    if Path(subject).suffix in {facts.suffix for facts in TARGETS}:
+    if Path(subject).suffix in {facts.suffix for facts in TARGETS} | {".mlmodel"}:  # the last is refused with what it is
         from edgekit.inspection import inspect_artifact
 
         with stdout_to_stderr():

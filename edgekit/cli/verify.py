@@ -1,27 +1,37 @@
 """``edgekit verify``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli import console
 from edgekit.errors import ParityError
 
+if TYPE_CHECKING:
+    from edgekit.verification.parity import Parity
+
 
 def verify(
-    artifact: Annotated[Path, typer.Argument(help="An artifact that edgekit wrote; its manifest lies beside it.")],
+    artifact: Annotated[Path, typer.Argument(help="An artifact whose manifest lies beside it; with --model, one that edgekit did not write, too.")],
     *,
-    model: Annotated[str | None, typer.Option(help="Where the model's own file lies now: path/to/file.py:factory.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Where the model's own file lies now: path/to/file.py:factory. Without a manifest: what the artifact has to equal."),
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="The checkpoint it was exported with.")] = None,
     atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
 ) -> None:
-    """Run an artifact against its eager model again.
+    """Run an artifact against its eager model again, or one that edgekit did not write against the model you name.
+
+    An artifact without a manifest has to take one square RGB picture. It and the model get the same numbers: normalised
+    ones, or pixel values 0 to 255 where it takes a picture. Outputs are compared by position.
 
     \b
     edgekit verify emov2-5m_224_fp32.tflite
     edgekit verify emov2-5m_224_fp32.onnx --weights EMOv2_5M_224.pth --json
+    edgekit verify converted_elsewhere.mlpackage --model my_net.py:build
     """
     from edgekit.pipeline import describe_parity, require_parity
     from edgekit.quiet import stdout_to_stderr
@@ -32,6 +42,7 @@ def verify(
     found = {"artifact": str(artifact), "parity": parity.to_json()}
     try:
         require_parity(parity, artifact.name)
+        _require_executed(parity, artifact.name)
     except ParityError as error:
         error.details |= found
         raise
@@ -39,3 +50,12 @@ def verify(
         console.print_json({"schema_version": 1, "command": "verify", **found})
     else:
         console.note(f"{artifact.name}  {describe_parity(parity)}")
+
+
+def _require_executed(parity: "Parity", name: str) -> None:
+    """Stop when nothing was compared: what is not proved must not look like what is.
+
+    :raises ParityError: the artifact could not be run here.
+    """
+    if parity.verdict == "not_executed":
+        raise ParityError(f"{name} was not executed, so nothing is proved", what=parity.reason)

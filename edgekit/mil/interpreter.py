@@ -6,6 +6,7 @@ overflow to infinity): how far may a phone drift? Within one operator the arithm
 may accumulate in half precision too, so ``fp16`` is an estimate from below.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -14,10 +15,11 @@ import torch
 from attrs import define
 
 from edgekit.errors import ArtifactError, BadInputError, UnknownNameError
+from edgekit.mil.bounds import elements
 from edgekit.mil.operators.context import Context, OperatorError
 from edgekit.mil.operators.registry import OPERATORS
 from edgekit.mil.program import Block, Function, Name, Operator, Output, Program
-from edgekit.mil.types import StateType, TensorType, torch_dtype
+from edgekit.mil.types import MOST_ELEMENTS, StateType, TensorType, torch_dtype
 
 Numerics = Literal["fp32", "fp16"]
 Value = Any
@@ -25,6 +27,7 @@ Value = Any
 Observer = Callable[[Operator, tuple[Value, ...]], None]
 
 _MOST_ITERATIONS = 1_000_000
+_LONGEST_LOOP = 120.0  # seconds
 _STORED_WEIGHTS = "constexpr_"
 
 
@@ -146,6 +149,8 @@ class _Run:
         entry = OPERATORS[operator.kind]
         if complaint := entry.complaint(arguments):
             raise UnknownOperatorError(f"op {operator.kind}", what=operator.name, why=complaint)
+        if (size := elements(operator.kind, arguments)) > MOST_ELEMENTS:
+            raise ProgramError(f"{operator.kind} {operator.name} makes {size} elements", why=f"the limit is {MOST_ELEMENTS}")
         with _explained(operator):
             result = entry.compute(context, **arguments) if entry.takes_context else entry.compute(**arguments)
         results = result if isinstance(result, tuple) and len(operator.outputs) != 1 else (result,)
@@ -195,7 +200,10 @@ class _Run:
         condition, body = operator.blocks
         bindings = operator.arguments["loop_vars"]
         carried: tuple[Value, ...] = tuple(self._argument(operator, (binding,), scope) for binding in bindings)
+        latest = time.monotonic() + _LONGEST_LOOP
         for _ in range(_MOST_ITERATIONS):
+            if time.monotonic() > latest:
+                raise ProgramError(f"the loop {operator.name} has not ended after {_LONGEST_LOOP:.0f} seconds")
             (going,) = self.block(condition, self._inner(condition, scope, carried))
             if not bool(going):
                 return self._conform_all(carried, operator)

@@ -181,8 +181,8 @@ def _immediate(message: Any, type_: TensorType) -> Constant:
     if kind == "bytes":
         return as_tensor(decode(bytes(content), type_.dtype, shape), type_.dtype)
     values = np.asarray(content, dtype=np.float64 if kind in ("floats", "doubles") else np.int64)
-    if values.size == 1:  # a tensor of one repeated value is stored as that value
-        values = np.broadcast_to(values.reshape(()), shape)
+    if values.size == 1:  # a tensor of one repeated value is stored as that value, and kept so
+        return as_tensor(values.reshape(()), type_.dtype).expand(shape)
     return as_tensor(values.reshape(shape), type_.dtype)
 
 

@@ -1,5 +1,6 @@
 """Types of values in a MIL program, read from the messages of ``MIL.proto``."""
 
+import math
 from typing import Any
 
 import torch
@@ -30,6 +31,9 @@ _NAMES = {
     39: "uint3",
 }
 """``MIL.proto``'s DataType by number. The two 8-bit floats (40, 41) are no type of any operator yet."""
+
+MOST_ELEMENTS = 1 << 30
+"""The largest value that is computed, 4 GiB in float32: a few bytes of a file may declare any number of them."""
 
 FLOATS = frozenset({"fp16", "fp32", "fp64", "bf16"})
 
@@ -91,7 +95,7 @@ def torch_dtype(dtype: str) -> torch.dtype:
 def read_type(message: Any) -> ValueType:
     """Return the type in a ``ValueType`` message.
 
-    :raises ArtifactError: none, or one that is not known.
+    :raises ArtifactError: none, one that is not known, or one larger than anything that is computed here.
     """
     kind = message.WhichOneof("type")
     if kind == "tensorType":
@@ -109,4 +113,7 @@ def _tensor(message: Any) -> TensorType:
     if message.dataType not in _NAMES:
         raise ArtifactError("the program has a value of an unknown type", what=f"DataType {message.dataType}")
     shape = tuple(int(size.constant.size) if size.WhichOneof("dimension") == "constant" else None for size in message.dimensions)
-    return TensorType(_NAMES[message.dataType], shape)
+    found = TensorType(_NAMES[message.dataType], shape)
+    if math.prod(1 if size is None else size for size in shape) > MOST_ELEMENTS:
+        raise ArtifactError("the program declares a value too large to be computed", what=str(found), why=f"the limit is {MOST_ELEMENTS} elements")
+    return found

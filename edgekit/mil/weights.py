@@ -7,6 +7,7 @@
 Values of less than eight bits are packed without gaps, the first in the lowest bits.
 """
 
+import math
 import mmap
 import struct
 from pathlib import Path
@@ -80,7 +81,7 @@ def decode(content: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
 
     :raises ValueError: the bytes do not fill the shape.
     """
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     if dtype in _WHOLE:
         values = np.frombuffer(content, _WHOLE[dtype])
     elif dtype == "bf16":

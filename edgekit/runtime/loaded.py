@@ -16,6 +16,9 @@ from edgekit.targets.registry import get_target
 
 Array = np.ndarray
 
+OLD_COREML = ".mlmodel"
+"""An ending that is told apart from unknown ones: Core ML's files before 2021, whose layers are no program."""
+
 
 def facts_of_file(path: Path) -> TargetFacts:
     """Return the target an artifact belongs to, by its ending.
@@ -27,6 +30,12 @@ def facts_of_file(path: Path) -> TargetFacts:
     for facts in TARGETS:
         if path.suffix == facts.suffix:
             return facts
+    if path.suffix == OLD_COREML:
+        raise ArtifactError(
+            f"{path.name} is no Core ML package",
+            why="a single .mlmodel file is the older neural network format",
+            hint="convert the model again with convert_to='mlprogram'",
+        )
     raise ArtifactError(f"{path.name} is not an artifact edgekit knows", what=f"endings: {', '.join(facts.suffix for facts in TARGETS)}")
 
 

@@ -160,4 +160,5 @@ def _as_it_is(value: torch.Tensor) -> torch.Tensor:
 def _as_input(sample: Sample, spec: TensorSpec) -> Array:
     if spec.dtype == "image":
         return np.ascontiguousarray(sample.pixels.transpose(2, 0, 1)[None])
-    return np.ascontiguousarray(sample.tensor.transpose(0, 2, 3, 1)) if spec.layout == "NHWC" else sample.tensor
+    tensor = np.ascontiguousarray(sample.tensor.transpose(0, 2, 3, 1)) if spec.layout == "NHWC" else sample.tensor
+    return tensor.astype(np.float16) if spec.dtype == "float16" else tensor

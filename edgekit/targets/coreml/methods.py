@@ -59,8 +59,8 @@ def _tensors(method: str, features: Iterable[Any], layouts: str | None, known: M
             picture = feature.type.imageType
             grey = picture.colorSpace in (picture.GRAYSCALE, picture.GRAYSCALE_FLOAT16)
             dtype = "float16" if picture.colorSpace == picture.GRAYSCALE_FLOAT16 else "image"
-            shape = (1, 1 if grey else 3, int(picture.height), int(picture.width))
-            found.append(TensorSpec(name=feature.name, dtype=dtype, shape=shape, layout="NCHW"))
+            channels = 1 if grey else 3
+            found.append(TensorSpec(name=feature.name, dtype=dtype, shape=(1, channels, int(picture.height), int(picture.width)), layout="NCHW"))
         elif kind == "multiArrayType":
             array = feature.type.multiArrayType
             dtype = _DTYPES.get(array.dataType, f"type {array.dataType}")

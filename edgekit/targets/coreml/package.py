@@ -104,8 +104,8 @@ def _foreign(path: Path) -> ArtifactError:
         return ArtifactError(f"{path.name} is no Core ML package", what="a file", why=why, hint=hint)
     with path.open("rb") as stream:
         packed = stream.read(2) == b"PK"
-    hint = "unpack it first" if packed else None
-    return ArtifactError(f"{path.name} is no Core ML package", what="a ZIP archive" if packed else "a file", why="a package is a folder", hint=hint)
+    what, advice = ("a ZIP archive", "unpack it first") if packed else ("a file", None)
+    return ArtifactError(f"{path.name} is no Core ML package", what=what, why="a package is a folder", hint=advice)
 
 
 def _files(path: Path) -> dict[Path, int]:
