@@ -8,6 +8,7 @@
     │   ├── CheckpointError
     │   ├── ArtifactError
     │   ├── RecipeError
+    │   ├── PolicyError          an early-exit policy that is none, or is for another model
     │   ├── ModelSourceError     a user's file or factory that does not give a model
     │   └── OutputError
     ├── CannotExportError     4  the model cannot be rewritten or lowered
@@ -101,6 +102,10 @@ class ArtifactError(BadInputError):
 
 class RecipeError(BadInputError):
     """A recipe file cannot be read or asks for something unknown."""
+
+
+class PolicyError(BadInputError):
+    """An early-exit policy cannot be read, contradicts itself, or was made for another model."""
 
 
 class ModelSourceError(BadInputError):

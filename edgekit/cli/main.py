@@ -16,6 +16,7 @@ from edgekit.cli.export import export
 from edgekit.cli.inspect import inspect
 from edgekit.cli.lint import lint
 from edgekit.cli.listing import models, targets
+from edgekit.cli.policy import policy
 from edgekit.cli.verify import verify
 from edgekit.cli.weights import weights
 from edgekit.errors import EdgekitError, UsageError
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for command in (export, verify, inspect, lint, models, targets, doctor):
     app.command()(command)
+app.add_typer(policy, name="policy")
 app.add_typer(weights, name="weights")
 
 

@@ -10,7 +10,8 @@ class ModelEntry:
     """A registered model.
 
     ``parameters`` and ``macs`` (multiply-adds, matmuls included) are at the default resolution and number of classes. CHASE's
-    macs are those of its last exit, IMC-Net's those of the regions that are selected.
+    macs are those of its last exit, IMC-Net's those of the regions that are selected. ``exit_macs``: to reach each exit and answer
+    there, the classifiers on the way included; empty for networks without exits.
     """
 
     name: str
@@ -21,6 +22,7 @@ class ModelEntry:
     resolution_multiple: int
     num_classes: int = 1000
     methods: tuple[str, ...] = ("forward",)
+    exit_macs: tuple[int, ...] = ()
 
     def check_resolution(self, resolution: int) -> None:
         """Refuse a resolution that the network cannot cut into whole pieces: EMOv2 and CHASE halve it, IMC-Net cuts patches.
@@ -56,7 +58,14 @@ MODELS: tuple[ModelEntry, ...] = (
     ModelEntry(name="imcnet-ti16", about=_IMCNET, parameters=2_010_088, macs=527_264_640, resolution=224, resolution_multiple=16),
     ModelEntry(name="imcnet-cifar10", about=_IMCNET, parameters=1_655_434, macs=152_678_016, resolution=32, resolution_multiple=4, num_classes=10),
     ModelEntry(
-        name="chase-imagenet", about=_CHASE, parameters=84_578_870, macs=2_633_650_564, resolution=224, resolution_multiple=32, methods=_exits(7)
+        name="chase-imagenet",
+        about=_CHASE,
+        parameters=84_578_870,
+        macs=2_633_650_564,
+        resolution=224,
+        resolution_multiple=32,
+        methods=_exits(7),
+        exit_macs=(291_002_624, 682_522_240, 1_061_875_968, 1_502_168_896, 1_933_965_696, 2_150_991_216, 2_633_650_564),
     ),
     ModelEntry(
         name="chase-cifar10",
@@ -67,6 +76,7 @@ MODELS: tuple[ModelEntry, ...] = (
         resolution_multiple=8,
         num_classes=10,
         methods=_exits(6),
+        exit_macs=(8_351_488, 18_501_120, 26_855_168, 38_002_688, 45_899_520, 83_571_456),
     ),
     ModelEntry(
         name="chase-cifar100",
@@ -77,6 +87,7 @@ MODELS: tuple[ModelEntry, ...] = (
         resolution_multiple=8,
         num_classes=100,
         methods=_exits(6),
+        exit_macs=(8_363_008, 18_524_160, 26_889_728, 38_048_768, 45_957_120, 83_640_576),
     ),
     ModelEntry(
         name="chase-tiny",
@@ -87,6 +98,7 @@ MODELS: tuple[ModelEntry, ...] = (
         resolution_multiple=8,
         num_classes=10,
         methods=_exits(4),
+        exit_macs=(864_832, 1_255_296, 1_563_232, 3_318_848),
     ),
 )
 
