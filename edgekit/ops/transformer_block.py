@@ -1,5 +1,8 @@
 """The pre-norm transformer block of ViT, under the names its checkpoints use (``attn.qkv``, ``mlp.fc1``).
 
+Attention takes a mask if it is given one: values added to the products of queries and keys, ``(B or 1, 1, T or 1, T)``, 0 for a
+key that takes part and a large negative number for one that does not.
+
 Source: ViT, arXiv 2010.11929, section 3.1.
 """
 
@@ -22,11 +25,12 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map tokens ``(B, T, channels)`` to ``(B, T, channels)``."""
         batch, tokens, channels = x.shape
         q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        weights = (q @ k.transpose(-2, -1) * self.head_dim**-0.5).softmax(dim=-1)
+        products = q @ k.transpose(-2, -1) * self.head_dim**-0.5
+        weights = (products if mask is None else products + mask).softmax(dim=-1)
         return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, channels))
 
 
@@ -54,7 +58,7 @@ class TransformerBlock(nn.Module):
         self.norm2 = nn.LayerNorm(channels, eps=eps)
         self.mlp = Mlp(channels, hidden, gelu=gelu)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map tokens ``(B, T, channels)`` to ``(B, T, channels)``."""
-        x = x + self.attn(self.norm1(x))
+        x = x + self.attn(self.norm1(x), mask)
         return x + self.mlp(self.norm2(x))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
 
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import RewriteError
@@ -40,21 +41,21 @@ def rewrite_modules(
     reports = []
     for rewrite in wanted:
         sites, skips, errors = [], [], []
-        for path, (module, x) in list(seen.items()):
+        for path, (module, given) in list(seen.items()):
             if not rewrite.match(module):
                 continue
-            plan = _TWO_SIZES if path in resized else rewrite.check(module, x, target)
+            plan = _TWO_SIZES if path in resized and not _takes_any_size(rewrite) else rewrite.check(module, given[0], target)
             if isinstance(plan, Refusal):
                 skips.append(Skip(site=path, reason=plan.reason))
                 continue
             replacement = rewrite.replace(module, plan).eval()
             with torch.no_grad():
-                errors.append(_prove(rewrite.name, path, module(x), replacement(x)))
+                errors.append(_prove_all(rewrite.name, path, module(*given), replacement(*given)))
             if path:
                 model.set_submodule(path, replacement)
             else:
                 model = replacement
-            seen[path] = (replacement, x)
+            seen[path] = (replacement, given)
             sites.append(path)
         reports.append(RewriteReport(name=rewrite.name, sites=tuple(sites), skips=tuple(skips), max_error=max(errors, default=None)))
     return model, tuple(reports)
@@ -161,6 +162,22 @@ def _compare(
     return errors
 
 
+def _takes_any_size(rewrite: ModuleRewrite) -> bool:
+    return getattr(rewrite, "any_size", False)
+
+
+def _prove_all(rewrite: str, site: str, expected: Any, actual: Any) -> float:
+    """Return the largest relative error of a module's outputs: a tensor, or tensors nested alike in both."""
+    (ours, structure), (theirs, other) = pytree.tree_flatten(expected), pytree.tree_flatten(actual)
+    if structure != other:
+        raise RewriteError(
+            f"rewrite {rewrite} changed {site or 'the model'}",
+            what=f"it returns {other} after, {structure} before",
+            hint="this is a defect in edgekit: please report it with the model",
+        )
+    return max((_prove(rewrite, site, *pair) for pair in zip(ours, theirs, strict=True)), default=0.0)
+
+
 def _prove(rewrite: str, site: str, expected: Tensor, actual: Tensor) -> float:
     """Return the relative error at a site, or raise."""
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
@@ -169,6 +186,9 @@ def _prove(rewrite: str, site: str, expected: Tensor, actual: Tensor) -> float:
             what=f"{actual.dtype} {tuple(actual.shape)} after, {expected.dtype} {tuple(expected.shape)} before",
             hint="this is a defect in edgekit: please report it with the model",
         )
+    expected, actual = expected.detach(), actual.detach()
+    if not expected.is_floating_point():
+        expected, actual = expected.double(), actual.double()  # masks and counts: any difference is a large one
     scale = float(expected.abs().max()) if expected.numel() else 0.0
     error = float((expected - actual).abs().max()) / (scale or 1.0) if expected.numel() else 0.0
     if not error <= SITE_TOLERANCE:  # a NaN is not within any tolerance
@@ -182,16 +202,16 @@ def _prove(rewrite: str, site: str, expected: Tensor, actual: Tensor) -> float:
 
 def _inputs_of(
     model: nn.Module, example: tuple[Tensor, ...], wanted: Callable[[nn.Module], bool]
-) -> tuple[dict[str, tuple[nn.Module, Tensor]], set[str]]:
-    """Run the model once; return every module ``wanted`` accepts with the last tensor it was given, and those given several sizes."""
-    seen: dict[str, tuple[nn.Module, Tensor]] = {}
+) -> tuple[dict[str, tuple[nn.Module, tuple[Any, ...]]], set[str]]:
+    """Run the model once; return every module ``wanted`` accepts with what it was given last, and those given several sizes."""
+    seen: dict[str, tuple[nn.Module, tuple[Any, ...]]] = {}
     resized: set[str] = set()
 
     def watch(path: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            if path in seen and seen[path][1].shape != inputs[0].shape:
+            if path in seen and seen[path][1][0].shape != inputs[0].shape:
                 resized.add(path)
-            seen[path] = (module, inputs[0])
+            seen[path] = (module, inputs)
 
         return hook
 
@@ -204,3 +224,21 @@ def _inputs_of(
         for handle in handles:
             handle.remove()
     return seen, resized
+
+
+def merge_reports(methods: Mapping[str, tuple[RewriteReport, ...]]) -> tuple[RewriteReport, ...]:
+    """Put the reports of several methods together, one a rewrite; sites then begin with the method's name."""
+    if len(methods) == 1:
+        return next(iter(methods.values()))
+    merged: dict[str, RewriteReport] = {}
+    for method, reports in methods.items():
+        for report in reports:
+            so_far = merged.get(report.name, RewriteReport(name=report.name))
+            errors = [error for error in (so_far.max_error, report.max_error) if error is not None]
+            merged[report.name] = RewriteReport(
+                name=report.name,
+                sites=(*so_far.sites, *(f"{method}: {site}" for site in report.sites)),
+                skips=(*so_far.skips, *(Skip(site=f"{method}: {skip.site}", reason=skip.reason) for skip in report.skips)),
+                max_error=max(errors, default=None),
+            )
+    return tuple(merged.values())

@@ -48,7 +48,11 @@ class RewriteReport:
 
 
 class ModuleRewrite(Protocol):
-    """Replaces one module by an equivalent one. ``x`` is the example input seen at the site, ``(B, C, H, W)``."""
+    """Replaces one module by an equivalent one. ``x`` is the first input seen at the site.
+
+    A replacement that is right for inputs of other sizes, too, says so with an attribute ``any_size``; without it a module that
+    runs on several sizes is left alone.
+    """
 
     @property
     def name(self) -> str:

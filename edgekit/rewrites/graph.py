@@ -32,6 +32,7 @@ class ProgramEditor:
         constants = [spec for spec in self._signature.input_specs if spec.kind in _CONSTANT_KINDS and spec.target not in mutated]
         constants = [spec for spec in constants if spec.arg.name not in written]
         self._targets: dict[str, str] = {spec.arg.name: str(spec.target) for spec in constants}
+        self._added: dict[str, list[fx.Node]] = {}
 
     def constant(self, node: Any) -> Tensor | None:
         """Return the tensor behind a parameter, an unmodified buffer or a lifted constant; ``None`` for anything else."""
@@ -43,7 +44,13 @@ class ProgramEditor:
         return value.detach() if isinstance(value, Tensor) else None
 
     def add_constant(self, name: str, value: Tensor) -> fx.Node:
-        """Add a parameter called ``name`` (made unique) and return its placeholder."""
+        """Add a parameter called ``name`` (made unique) and return its placeholder; the same for a value that was added by that name before.
+
+        A layer that is applied several times is folded once for each time, with the same result: it is stored once.
+        """
+        for node in self._added.get(name, ()):
+            if _same(self._state[self._targets[node.name]], value):
+                return node
         target = name
         while target in self._state or target in self._constants:
             target += "_"
@@ -56,6 +63,7 @@ class ProgramEditor:
         node.meta["val"] = self._fake_mode.from_tensor(parameter, static_shapes=True)
         self._state[target] = parameter
         self._targets[node.name] = target
+        self._added.setdefault(name, []).append(node)
         position = [n.name for n in self.graph.nodes if n.op == "placeholder"].index(node.name)
         spec = InputSpec(InputKind.PARAMETER, TensorArgument(name=node.name), target)
         self._signature.input_specs.insert(position, spec)
@@ -108,6 +116,10 @@ class ProgramEditor:
             constants={name: value for name, value in self._constants.items() if name in used or not isinstance(value, Tensor)},
             verifiers=self._program.verifiers,
         )
+
+
+def _same(ours: Tensor, theirs: Tensor) -> bool:
+    return ours.dtype is theirs.dtype and ours.shape == theirs.shape and torch.equal(ours, theirs)
 
 
 def _fake_mode(program: ExportedProgram) -> Any:

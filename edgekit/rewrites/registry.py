@@ -2,8 +2,11 @@
 
 from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
 from edgekit.rewrites.batch_window_partitions import BatchWindowPartitions
+from edgekit.rewrites.dense_mask_passes import DenseMaskPasses
 from edgekit.rewrites.drop_full_slices import DropFullSlices
+from edgekit.rewrites.drop_idle_expands import DropIdleExpands
 from edgekit.rewrites.drop_key_bias import DropKeyBias
+from edgekit.rewrites.fixed_count_passes import FixedCountPassesForm
 from edgekit.rewrites.fold_attention_scale import FoldAttentionScale
 from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
 from edgekit.rewrites.fold_batch_norm_forward import FoldBatchNormForward
@@ -12,16 +15,30 @@ from edgekit.rewrites.fold_layer_norm_affine import FoldLayerNormAffine
 from edgekit.rewrites.keep_mean_axes import KeepMeanAxes
 from edgekit.rewrites.layer_norm_as_arithmetic import LayerNormAsArithmetic
 from edgekit.rewrites.layer_norm_as_convs import LayerNormAsConvs
+from edgekit.rewrites.layer_norm_as_linears import LayerNormAsLinears
 from edgekit.rewrites.linear_as_conv import LinearAsConv
 from edgekit.rewrites.merge_coincident_windows import MergeCoincidentWindows
 from edgekit.rewrites.merge_permutes import MergePermutes
 from edgekit.rewrites.merge_projections import MergeProjections
 from edgekit.rewrites.merge_shared_projections import MergeSharedProjections
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
+from edgekit.rewrites.quantile_by_counting import QuantileByCounting
+from edgekit.rewrites.select_token_early import SelectTokenEarly
+from edgekit.rewrites.squeezes_as_reshapes import SqueezesAsReshapes
+from edgekit.rewrites.static_attention import StaticAttention
+from edgekit.rewrites.static_router import StaticRouter
 from edgekit.rewrites.static_windows import StaticWindows
 from edgekit.rewrites.transpose_keys import TransposeKeys
 
 MODULE_REWRITES: tuple[ModuleRewrite, ...] = (
+    # A static form of the passes first, so that attention is looked at inside it; the dense mask last of them: it takes what the others cannot.
+    FixedCountPassesForm("gather"),
+    FixedCountPassesForm("one_hot"),
+    FixedCountPassesForm("one_hot_compared"),
+    DenseMaskPasses(),
+    StaticRouter(),
+    StaticAttention(),
+    StaticAttention(joint=True),
     # The static form first; the switches below turn on it.
     StaticWindows("channels_last", 6),
     StaticWindows("channels_last", 5),
@@ -38,6 +55,11 @@ MODULE_REWRITES: tuple[ModuleRewrite, ...] = (
 GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     # First: a slice that does nothing hides neighbours from each other.
     DropFullSlices(),
+    DropIdleExpands(),
+    QuantileByCounting(),
+    QuantileByCounting(compare=True),
+    # Before the folds: it lays layers anew, and a folded one would be stored twice.
+    SelectTokenEarly(),
     # Backwards first: a normalisation with a convolution on both sides costs nothing in the one before it.
     FoldBatchNorm(),
     FoldBatchNormForward(),
@@ -54,10 +76,12 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     # Late, on norms whose scale and shift are gone.
     PostScaleLayerNorm(),
     LayerNormAsConvs(),
+    LayerNormAsLinears(),
     LayerNormAsArithmetic(),
     # Before the next: it asks for a mean without its axes.
     LinearAsConv(),
     KeepMeanAxes(),
+    SqueezesAsReshapes(),
     # Last: the norm's own permutes mark it for the rewrites above.
     MergePermutes(),
 )
