@@ -58,8 +58,6 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     DropIdleExpands(),
     QuantileByCounting(),
     QuantileByCounting(compare=True),
-    # Before the folds: it lays layers anew, and a folded one would be stored twice.
-    SelectTokenEarly(),
     # Backwards first: a normalisation with a convolution on both sides costs nothing in the one before it.
     FoldBatchNorm(),
     FoldBatchNormForward(),
@@ -67,7 +65,9 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     FoldLayerNormAffine(),
     # After the fold above, which gives projections a bias.
     DropKeyBias(),
-    # After the folds, and the one above: they see q, k and v one by one, and a stack of them has other outputs. Before the
+    # After the folds, which follow a norm to its readers and would find a slice there; before the next: one value is not stacked with others.
+    SelectTokenEarly(),
+    # After the folds, and the key bias: they see q, k and v one by one, and a stack of them has other outputs. Before the
     # next, which merges a convolution into its only reader.
     MergeSharedProjections(),
     MergeSharedProjections(sliced=True),

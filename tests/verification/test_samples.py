@@ -30,3 +30,15 @@ def test_photographs_are_real():
     china = verification_samples(Preprocessing(resolution=224))[0].pixels
     assert len(np.unique(china.reshape(-1, 3), axis=0)) > 5000  # colours
     assert 40 < china.mean() < 215
+
+
+def test_more_of_them_are_parts_of_photographs():
+    few, many = (verification_samples(Preprocessing(resolution=48), count) for count in (9, 64))
+    assert len(many) == 64
+    assert [sample.name for sample in many[:9]] == [sample.name for sample in few]
+    assert all(sample.name.startswith("photograph") and "part" in sample.name for sample in many[9:])
+    assert len({sample.tensor.tobytes() for sample in many}) == len({sample.name for sample in many}) == 64
+    again = verification_samples(Preprocessing(resolution=48), 64)
+    assert [sample.tensor.tobytes() for sample in again] == [sample.tensor.tobytes() for sample in many]
+    assert sum("mirrored" in sample.name for sample in many[9:]) == 28
+    assert min(sample.pixels.std() for sample in many[9:]) > 5
