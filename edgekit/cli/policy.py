@@ -197,7 +197,7 @@ def _objective(macs: float | None, ms: float | None, accuracy: float | None, *, 
         return Budget(limit=macs, cost="macs") if macs is not None else Budget(limit=ms or 0.0, cost="ms")
     except ValueError as error:
         name, value = next((name, value) for name, value in given.items() if value is not None)
-        raise UsageError(f"{name} {value:g} makes no sense", why="a budget is above 0, an accuracy is 0 to 1") from error
+        raise UsageError(f"{name} {value:g} makes no sense", why="a budget is above 0 and finite, an accuracy is 0 to 1") from error
 
 
 def _costs(data: "LogitsFile", costs: str | None, costs_ms: str | None, model: str | None, manifest: Path | None) -> "tuple[str | None, Costs]":

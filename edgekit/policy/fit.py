@@ -1,6 +1,8 @@
 """Choose a policy: the one of a kind that keeps a budget, or reaches an accuracy, on validation samples."""
 
-from attrs import field, frozen, validators
+import math
+
+from attrs import Attribute, field, frozen, validators
 
 from edgekit.errors import UsageError
 from edgekit.policy.confidences import CONFIDENCE_KINDS
@@ -14,6 +16,11 @@ from edgekit.policy.scores import Scores, scores_of
 UNITS = {"macs": "MACs", "ms": "ms", "bytes": "bytes"}
 
 
+def _positive(_: object, __: "Attribute[float]", value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"a budget of {value} is not above 0 and finite")
+
+
 @frozen(kw_only=True)
 class Budget:
     """A mean cost a sample that must not be exceeded on the validation samples.
@@ -21,7 +28,7 @@ class Budget:
     :param cost: ``macs`` or ``ms``.
     """
 
-    limit: float = field(validator=validators.gt(0))
+    limit: float = field(validator=_positive)
     cost: str = field(default="macs", validator=validators.in_(("macs", "ms")))
 
 

@@ -24,7 +24,7 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     """Return the temperature of logits ``(N, C)``, 0.01 to 100, to six decimals.
 
     Samples with a logit that is not finite are left out. Where every label already has the largest logit there is no
-    minimum: ever smaller temperatures fit ever better, and the least is returned.
+    minimum: ever smaller temperatures fit ever better, and one is returned at which float64 sees no loss any more, or the least.
 
     :raises BadInputError: no sample has finite logits only.
     """

@@ -36,7 +36,17 @@ def test_help_answers_in_under_300_ms():
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["export", "--help"], ["models"], ["targets", "--json"], ["doctor"], ["export", "emov2-1m", "-t", "nope"]]
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["export", "--help"],
+        ["policy", "fit", "--help"],
+        ["models"],
+        ["targets", "--json"],
+        ["doctor"],
+        ["export", "emov2-1m", "-t", "nope"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(arguments):
     program = (
