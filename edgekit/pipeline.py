@@ -30,7 +30,8 @@ from edgekit.targets.base import Counterparts, Delegation, LoweringJob, Metadata
 from edgekit.targets.registry import get_target
 from edgekit.verification.check import check_artifact, eager_outputs
 from edgekit.verification.parity import Parity
-from edgekit.verification.samples import Sample, verification_samples
+from edgekit.verification.samples import Sample
+from edgekit.verification.selections import Selected, Selections, compare_selections, samples_for, selected, selects
 from edgekit.verification.tolerances import tolerance_for
 from edgekit.version import __version__
 
@@ -77,6 +78,8 @@ class _Prepared:
     reference: dict[str, list[Any]]
     programs: dict[tuple[Any, ...], Rewritten] = field(factory=dict)
     """Rewritten programs by what shaped them: targets that get the same forms share one."""
+    selected: list[Selected] = field(factory=list)
+    """What the eager model selects on the samples, once it is known."""
 
 
 def artifact_path(recipe: Recipe, output_dir: Path) -> Path:
@@ -175,7 +178,7 @@ def prepare(recipe: Recipe, listener: Listener) -> _Prepared:
     """Build the eager model and what it answers on the verification samples."""
     with stage(listener, "build") as step:
         source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
-        samples = verification_samples(source.preprocessing)
+        samples = samples_for(source.module, source.preprocessing)
         example = (torch.from_numpy(samples[0].tensor.copy()),)
         named_outputs(check_runs(source, example[0]))
         reference = eager_outputs(source, samples)
@@ -217,6 +220,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         with stage(listener, f"{facts.name}: verify") as step:
             tolerance = tolerance_for(recipe.precision, recipe.atol)
             parity = check_artifact(target, staged, methods, prepared.samples, prepared.reference, tolerance, counterparts)
+            parity = with_selections(parity, selections(prepared.source, facts, prepared.samples, prepared.selected))
             step.detail = describe_parity(parity)
         require_parity(parity, path.name)
         sha256, size = artifact.digest(staged), artifact.size_bytes(staged)
@@ -261,6 +265,29 @@ def lowered_programs(recipe: Recipe, source: SourceModel, methods: tuple[MethodS
     return target.counterparts(job)
 
 
+def selections(source: SourceModel, facts: TargetFacts, samples: Sequence[Sample], known: list[Selected]) -> Selections | None:
+    """Compare what the form a target gets selects with what eager does, on all samples; None for a model that selects nothing.
+
+    :param known: what the eager model selects, found here the first time.
+    """
+    if not selects(source.module):
+        return None
+    known[:] = known or [selected(source.module, samples)]
+    module, _ = rewrite_modules(source.module, MODULE_REWRITES, facts, (torch.from_numpy(samples[0].tensor.copy()),))
+    return compare_selections(known[0], selected(module, samples), samples)
+
+
+def with_selections(parity: Parity, found: Selections | None) -> Parity:
+    """Add the comparison of regions; other regions than eager's are a failure, whatever the outputs are."""
+    if found is None:
+        return parity
+    parity = attrs.evolve(parity, selections=found.to_json())
+    if not found.differing or parity.verdict == "fail":
+        return parity
+    reason = f"other regions than eager on {len(found.differing)} of {found.samples} samples, the first {found.differing[0]!r}"
+    return attrs.evolve(parity, verdict="fail", reason=reason)
+
+
 def describe_rewrites(reports: Sequence[RewriteReport]) -> str:
     """Return one line for people; ``edgekit inspect MODEL`` has the details."""
     fired, sites = sum(bool(r.sites) for r in reports), sum(len(r.sites) for r in reports)
@@ -290,10 +317,18 @@ def describe_parity(parity: Parity) -> str:
         return f"NOT EXECUTED: {parity.reason}"
     if parity.sqnr_db is None:
         return f"FAIL: {parity.reason}"
-    return (
+    outputs = (
         f"executed by {parity.executed_by}  max error {parity.max_abs_error:.1e}  SQNR {parity.sqnr_db:.0f} dB  "
         f"top-1 {parity.top1_agreement:.0%} of {parity.samples}  {parity.verdict}"
-    ) + _describe_numerics(parity)
+    )
+    return outputs + _describe_numerics(parity) + _describe_selections(parity)
+
+
+def _describe_selections(parity: Parity) -> str:
+    found = parity.selections
+    if found is None:
+        return ""
+    return f"  (same regions in {found['passes']} passes on {found['samples'] - len(found['differing'])} of {found['samples']})"
 
 
 def _describe_numerics(parity: Parity) -> str:

@@ -38,6 +38,7 @@ class Parity:
     """The comparison of one artifact with eager over all samples and outputs.
 
     :param against: what the artifact is compared with.
+    :param selections: of a model that selects regions: the comparison of which, as :class:`edgekit.verification.selections.Selections` has it.
     :param max_abs_error: largest absolute difference.
     :param max_rel_error: the same, relative to the largest absolute reference value of its output.
     :param sqnr_db: 10 log10(signal power / error power), the lowest over samples and outputs.
@@ -51,6 +52,7 @@ class Parity:
 
     verdict: Verdict
     executed_by: str | None
+    selections: Mapping[str, Any] | None = None
     samples: int = 0
     max_abs_error: float | None = None
     max_rel_error: float | None = None

@@ -62,17 +62,24 @@ def samples_for(model: nn.Module, preprocessing: Preprocessing) -> tuple[Sample,
     return verification_samples(preprocessing, SAMPLES) if selects(model) else verification_samples(preprocessing)
 
 
-def compare_selections(eager: nn.Module, lowered: nn.Module, samples: Sequence[Sample]) -> Selections | None:
-    """Run both models on all samples and compare the regions of every pass; None where nothing is selected.
+Selected = tuple[dict[str, PassesOutput], ...]
+"""For each sample, what each module that selects gave, by its path; without its tokens."""
 
-    :param lowered: the module that the program was captured from; a site that no rewrite took has the same module there.
+
+def selected(model: nn.Module, samples: Sequence[Sample]) -> Selected:
+    """Run a model on all samples, and keep what it selected."""
+    return tuple(_selected(model, torch.from_numpy(sample.tensor.copy())) for sample in samples)
+
+
+def compare_selections(eager: Selected, lowered: Selected, samples: Sequence[Sample]) -> Selections | None:
+    """Compare the regions of every pass on every sample; None where nothing is selected.
+
+    :param lowered: of the module that the program was captured from; a site that no rewrite took has the same module there.
     """
-    if not selects(eager):
+    if not any(eager):
         return None
     differing, near, counts, closest = [], [], dict[str, list[list[int]]](), float("inf")
-    for sample in samples:
-        image = torch.from_numpy(sample.tensor.copy())
-        expected, actual = _selected(eager, image), _selected(lowered, image)
+    for sample, expected, actual in zip(samples, eager, lowered, strict=True):
         if expected.keys() != actual.keys() or any(not _same(expected[site], actual[site]) for site in expected):
             differing.append(sample.name)
         gap = min((_gap(output) for output in expected.values()), default=float("inf"))
@@ -97,7 +104,7 @@ def _selected(model: nn.Module, image: Tensor) -> dict[str, PassesOutput]:
     found: dict[str, PassesOutput] = {}
 
     def keep(path: str) -> Any:
-        return lambda _module, _given, output: found.update({path: output})
+        return lambda _module, _given, output: found.update({path: output._replace(tokens=output.tokens[:, :0])})
 
     handles = [module.register_forward_hook(keep(path)) for path, module in model.named_modules() if isinstance(module, _SELECTING)]
     try:
