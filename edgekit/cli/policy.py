@@ -97,10 +97,12 @@ def fit(
         from edgekit.policy.plot import check_plot
 
         check_plot(plot)
+    from edgekit.artifact import check_output
     from edgekit.policy.fit import fit_policy
     from edgekit.policy.logits import read_logits
     from edgekit.policy.policy import write_policy
 
+    check_output(output, overwrite=True)
     data = read_logits(logits)
     name, known = _costs(data, costs, costs_ms, model, manifest)
     found = fit_policy(data, objective, known, kind=kind.value.replace("-", "_"), calibrate=calibrate is not None, model=name)

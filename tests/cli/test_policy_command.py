@@ -213,6 +213,11 @@ def test_bad_files_end_with_3(refused, fitted, held_out, tmp_path):
     assert "it is for chase-tiny" in refused(3, "policy", "apply", "--policy", fitted, "--logits", held_out, "--model", "chase-cifar10")
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_the_logits_are_read(refused, val, tmp_path):
+    told = refused(3, "policy", "fit", "--logits", tmp_path / "none.npz", "-o", val / "p.json", "--costs", "1,2,3,4", "--budget-macs", "2")
+    assert "cannot write to" in told
+
+
 def test_an_error_with_json_is_one_document(cli, val, tmp_path):
     ran = cli("policy", "fit", "--logits", val, "-o", tmp_path / "p.json", "--costs", "1,2,3,4", "--budget-macs", "0.5", "--json")
     assert ran.code == 6
