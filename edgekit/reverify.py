@@ -15,7 +15,7 @@ from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target
 from edgekit.verification.check import check_artifact, eager_outputs
 from edgekit.verification.parity import Parity
-from edgekit.verification.samples import verification_samples
+from edgekit.verification.selections import samples_for
 from edgekit.verification.tolerances import tolerance_for
 
 
@@ -60,7 +60,7 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
     if source.weights_sha256 != expected:
         found = "no weights" if expected is None else f"sha256 {expected[:16]}..."
         raise ArtifactError("these are not the weights it was exported with", what=f"{path.name}: {found}", hint="give the file of the export")
-    samples = verification_samples(source.preprocessing)
+    samples = samples_for(source.module, source.preprocessing)
     methods = methods_from_json(manifest.document.get("methods"))
     if len(methods) != 1:
         raise ArtifactError(
