@@ -20,13 +20,15 @@ from against_naive import opened
 from timing import context, interleaved_ms, relative_error, require_one_core, row
 
 from edgekit.capabilities import Form, TargetFacts, target_facts
+from edgekit.methods import FORWARD
 from edgekit.models.source import SourceModel, load_source
-from edgekit.pipeline import METHOD_NAME, metadata_for, method_spec, rewritten_program
+from edgekit.pipeline import metadata_for, method_spec, rewritten_program
 from edgekit.recipe import Recipe
 from edgekit.rewrites.registry import MODULE_REWRITES
 from edgekit.rewrites.static_windows import StaticWindows
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.registry import get_target
+from edgekit.verification.cases import Case
 
 WINDOWS = tuple(rewrite.name for rewrite in MODULE_REWRITES if isinstance(rewrite, StaticWindows))
 OPTIONAL = (
@@ -114,12 +116,13 @@ def main() -> int:
 def lower(name: str, forms: tuple[str, ...], source: SourceModel, facts: TargetFacts, image: torch.Tensor, reference: Any, place: Path) -> Path:
     """Write one variant and return its path."""
     wanted = attrs.evolve(facts, forms=tuple(Form(rewrite=form, measured="under test") for form in forms))
-    program, _ = rewritten_program(source, wanted, (image,))
+    program, _ = rewritten_program(source.name, source.module, wanted, (image,))
     recipe = Recipe(model=source.name, target=facts.name, input="tensor")
     path = place / (name.replace(" ", "_").replace(":", "") + facts.suffix)
-    methods = (method_spec(recipe, facts, source, {"logits": [reference]}),)
+    case = Case(method=FORWARD, after=None, inputs=({"image": image.numpy()},), outputs={"logits": [reference]})
+    methods = (method_spec(recipe, facts, case),)
     get_target(facts.name).lower(
-        LoweringJob(programs={METHOD_NAME: program}, methods=methods, recipe=recipe, metadata=metadata_for(source, ()), destination=path)
+        LoweringJob(programs={FORWARD: program}, methods=methods, recipe=recipe, metadata=metadata_for(source, ()), destination=path)
     )
     return path
 

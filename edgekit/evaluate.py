@@ -10,9 +10,10 @@ from torch.export.graph_signature import InputKind
 
 
 class _Recorder(fx.Interpreter):
-    def __init__(self, module: fx.GraphModule, names: set[str]) -> None:
+    def __init__(self, module: fx.GraphModule, names: set[str], stored: Callable[[Tensor], Tensor]) -> None:
         super().__init__(module)
         self.names = names
+        self.stored = stored
         self.values: dict[str, Any] = {}
 
     def run_node(self, n: fx.Node) -> Any:
@@ -21,15 +22,22 @@ class _Recorder(fx.Interpreter):
             self.values[n.name] = value
         return value
 
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        return super().call_function(target, tuple(map(self._as_stored, args)), {name: self._as_stored(value) for name, value in kwargs.items()})
+
+    def _as_stored(self, value: Any) -> Any:
+        """A number in the graph, such as the scale of attention, becomes a constant of the artifact like any other."""
+        return float(self.stored(torch.tensor(value, dtype=torch.float64))) if isinstance(value, float) else value
+
 
 def evaluate(
     program: ExportedProgram, inputs: Sequence[Tensor], names: set[str], *, stored: Callable[[Tensor], Tensor] = lambda value: value
 ) -> dict[str, Any]:
     """Run a program on ``inputs`` and return the values of the named nodes: tensors, or tuples of them.
 
-    :param stored: applied to every parameter, buffer and constant before it is used.
+    :param stored: applied to every parameter, buffer and constant before it is used, and to every real number in the graph.
     """
-    recorder = _Recorder(program.graph_module, names)
+    recorder = _Recorder(program.graph_module, names, stored)
     given = iter(inputs)
     arguments = []
     for spec in program.graph_signature.input_specs:

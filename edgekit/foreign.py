@@ -12,9 +12,11 @@ import numpy as np
 
 from edgekit.errors import ArtifactError
 from edgekit.interface import MethodSpec, TensorSpec
+from edgekit.methods import IMAGE, MethodSource
 from edgekit.models.source import load_source
 from edgekit.targets.base import CannotRunHere, Executable, Interpreted, Target
-from edgekit.verification.check import check_artifact, eager_outputs
+from edgekit.verification.cases import eager_cases
+from edgekit.verification.check import check_artifact
 from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample, verification_samples
 from edgekit.verification.tolerances import tolerance_for
@@ -38,10 +40,12 @@ def verify_foreign(target: Target, path: Path, model: str, weights: Path | None,
     taken = _as_picture(path, method)
     source = load_source(model, resolution=taken.shape[2], weights=weights)
     samples = tuple(_as_taken(sample, taken) for sample in verification_samples(source.preprocessing))
-    reference = eager_outputs(source, samples)
-    named = attrs.evolve(method, inputs=(taken,), outputs=_named(path, method, reference))
+    case = eager_cases(source, (MethodSource(name=method.name, module=source.module),), samples)[method.name]
+    given = tuple({taken.name: row[IMAGE]} for row in case.inputs)
+    cases = {method.name: attrs.evolve(case, inputs=given)}
+    named = attrs.evolve(method, inputs=(taken,), outputs=_named(path, method, case.outputs))
     tolerance = tolerance_for("fp16" if _holds_halves(executable, method) else "fp32", atol)
-    return check_artifact(target, path, (named,), samples, reference, tolerance, {})
+    return check_artifact(target, path, (named,), samples, cases, tolerance, {})
 
 
 def _only_method(path: Path, methods: Sequence[MethodSpec]) -> MethodSpec:

@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from attrs import frozen
 
 from edgekit import artifact
 from edgekit.capabilities import TARGETS, target_facts
-from edgekit.models.source import check_runs, load_source
-from edgekit.pipeline import rewritten_program
+from edgekit.methods import method_sources
+from edgekit.models.source import load_source
+from edgekit.pipeline import rewritten_programs
 from edgekit.rewrites.base import RewriteReport
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.base import Inspection
 from edgekit.targets.registry import get_target
+from edgekit.verification.cases import eager_cases
+from edgekit.verification.samples import verification_samples
 
 
 @frozen(kw_only=True)
@@ -54,7 +56,7 @@ def inspect_model(name: str, *, targets: tuple[str, ...] = (), resolution: int |
     """
     chosen = [target_facts(target) for target in targets] or list(TARGETS)
     source = load_source(name, resolution=resolution, num_classes=num_classes)
-    example = (torch.zeros(source.input_shape).normal_(generator=torch.Generator().manual_seed(0)),)
-    check_runs(source, example[0])
-    reports = {facts.name: rewritten_program(source, facts, example)[1] for facts in chosen}
+    methods = method_sources(source.module, None)
+    cases = eager_cases(source, methods, verification_samples(source.preprocessing)[:1])
+    reports = {facts.name: rewritten_programs(source.name, methods, cases, facts)[1] for facts in chosen}
     return ModelReport(model=source.name, resolution=source.resolution, parameters=source.parameters, targets=reports)

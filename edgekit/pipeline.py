@@ -1,14 +1,14 @@
 """The stages of ``export``, in order: request, build, reference, then for each target rewrite, lower, verify, publish."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
 from attrs import field, frozen
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit import artifact
@@ -17,26 +17,24 @@ from edgekit.capture import capture
 from edgekit.errors import BadInputError, ParityError
 from edgekit.interface import Layout, MethodSpec, TensorSpec
 from edgekit.manifest import build_document
-from edgekit.models.source import SourceModel, check_resolution, check_runs, default_resolution, load_source, slug_of
+from edgekit.methods import IMAGE, MethodSource, method_sources
+from edgekit.models.source import SourceModel, check_resolution, default_resolution, load_source, slug_of
 from edgekit.origins import origins_table
-from edgekit.outputs import named_outputs
 from edgekit.progress import Listener, Silent, stage
-from edgekit.recipe import Recipe
+from edgekit.recipe import EARLY_EXIT_FORMS, Recipe
 from edgekit.requests import recipes_for
-from edgekit.rewrites.apply import rewrite_modules, rewrite_program
+from edgekit.rewrites.apply import merge_reports, rewrite_modules, rewrite_program
 from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
 from edgekit.targets.base import Counterparts, Delegation, LoweringJob, Metadata
 from edgekit.targets.registry import get_target
-from edgekit.verification.check import check_artifact, eager_outputs
+from edgekit.verification.cases import Case, eager_cases
+from edgekit.verification.check import check_artifact
 from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample
 from edgekit.verification.selections import Selected, Selections, compare_selections, samples_for, selected, selects
 from edgekit.verification.tolerances import tolerance_for
 from edgekit.version import __version__
-
-INPUT_NAME = "image"
-METHOD_NAME = "forward"
 
 
 @frozen(kw_only=True)
@@ -65,7 +63,8 @@ class ExportResult:
     artifacts: tuple[ExportedArtifact, ...]
 
 
-Rewritten = tuple[ExportedProgram, tuple[RewriteReport, ...]]
+Rewritten = tuple[dict[str, ExportedProgram], tuple[RewriteReport, ...]]
+"""A program for each method, and what each rewrite did to all of them."""
 
 
 @frozen
@@ -73,9 +72,9 @@ class _Prepared:
     """What every target of one export starts from."""
 
     source: SourceModel
-    example: tuple[Tensor, ...]
+    methods: tuple[MethodSource, ...]
     samples: tuple[Sample, ...]
-    reference: dict[str, list[Any]]
+    cases: dict[str, Case]
     programs: dict[tuple[Any, ...], Rewritten] = field(factory=dict)
     """Rewritten programs by what shaped them: targets that get the same forms share one."""
     selected: list[Selected] = field(factory=list)
@@ -83,11 +82,12 @@ class _Prepared:
 
 
 def artifact_path(recipe: Recipe, output_dir: Path) -> Path:
-    """Return where a recipe's artifact goes: ``<model>_<resolution>_<precision>[_<backend>].<ending>``."""
+    """Return where a recipe's artifact goes: ``<model>_<resolution>_<precision>[_<backend>][_<form>].<ending>``."""
     facts = target_facts(recipe.target)
     resolution = recipe.resolution or default_resolution(recipe.model)
     backend = f"_{recipe.backend}" if recipe.backend not in (None, "xnnpack") else ""
-    return output_dir / f"{slug_of(recipe.model)}_{resolution}_{recipe.precision}{backend}{facts.suffix}"
+    form = f"_{recipe.early_exit.replace('=', '')}" if recipe.early_exit not in (None, EARLY_EXIT_FORMS[0]) else ""
+    return output_dir / f"{slug_of(recipe.model)}_{resolution}_{recipe.precision}{backend}{form}{facts.suffix}"
 
 
 def export(
@@ -102,6 +102,7 @@ def export(
     input: str | None = None,
     backend: str | None = None,
     deployment_target: str | None = None,
+    early_exit: str | None = None,
     atol: float | None = None,
     output_dir: str | Path = ".",
     overwrite: bool = False,
@@ -112,6 +113,7 @@ def export(
     :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
     :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``, ``coreai``.
     :param precision: see ``edgekit targets``; each target's default when ``None``.
+    :param early_exit: of a network with exits, ``methods``, ``all``, ``last`` or ``exit=K``; see :mod:`edgekit.methods`.
     :param output_dir: folder for the artifacts, made if needed.
     :param overwrite: replace artifacts that are there already.
     :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
@@ -129,6 +131,7 @@ def export(
         input=input,
         backend=backend,
         deployment_target=deployment_target,
+        early_exit=early_exit,
         atol=atol,
     )
     return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, listener=listener)
@@ -178,22 +181,30 @@ def prepare(recipe: Recipe, listener: Listener) -> _Prepared:
     """Build the eager model and what it answers on the verification samples."""
     with stage(listener, "build") as step:
         source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
+        methods = method_sources(source.module, recipe.early_exit)
         samples = samples_for(source.module, source.preprocessing)
-        example = (torch.from_numpy(samples[0].tensor.copy()),)
-        named_outputs(check_runs(source, example[0]))
-        reference = eager_outputs(source, samples)
+        cases = eager_cases(source, methods, samples)
         trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
         step.detail = f"{source.name}  {source.resolution}x{source.resolution}  {source.parameters / 1e6:.2f} M parameters  {trained}"
-    return _Prepared(source, example, samples, reference)
+    return _Prepared(source, methods, samples, cases)
 
 
-def rewritten_program(source: SourceModel, facts: TargetFacts, example: tuple[Tensor, ...]) -> Rewritten:
-    """Bring a model into the form a target gets: module rewrites, capture, graph rewrites, each proved.
+def rewritten_programs(name: str, methods: Sequence[MethodSource], cases: Mapping[str, Case], facts: TargetFacts) -> Rewritten:
+    """Bring every method into the form a target gets; see :func:`rewritten_program`."""
+    done = {method.name: rewritten_program(name, method.module, facts, cases[method.name].example()) for method in methods}
+    return {method: program for method, (program, _) in done.items()}, merge_reports({method: reports for method, (_, reports) in done.items()})
 
+
+def rewritten_program(
+    name: str, module: nn.Module, facts: TargetFacts, example: tuple[Tensor, ...]
+) -> tuple[ExportedProgram, tuple[RewriteReport, ...]]:
+    """Bring a model, or a method of it, into the form a target gets: module rewrites, capture, graph rewrites, each proved.
+
+    :param name: the model's, for errors.
     :raises CaptureError: it cannot be captured. :raises RewriteError: a rewrite changed a value.
     """
-    module, module_reports = rewrite_modules(source.module, MODULE_REWRITES, facts, example)
-    program = capture(source.name, module, example)
+    module, module_reports = rewrite_modules(module, MODULE_REWRITES, facts, example)
+    program = capture(name, module, example)
     program, graph_reports = rewrite_program(program, GRAPH_REWRITES, facts, example)
     return program, module_reports + graph_reports
 
@@ -204,28 +215,29 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     with stage(listener, f"{facts.name}: rewrite") as step:
         key = (facts.forms, facts.limits)
         if key not in prepared.programs:
-            prepared.programs[key] = rewritten_program(source, facts, prepared.example)
-        program, rewrites = prepared.programs[key]
+            prepared.programs[key] = rewritten_programs(source.name, prepared.methods, prepared.cases, facts)
+        programs, rewrites = prepared.programs[key]
         step.detail = describe_rewrites(rewrites)
-    methods = (method_spec(recipe, facts, source, prepared.reference),)
+    recipe = attrs.evolve(recipe, resolution=source.resolution).for_methods(len(prepared.methods))
+    methods = tuple(method_spec(recipe, facts, case) for case in prepared.cases.values())
     labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0])
     with artifact.staging(path.parent) as folder:
         staged = folder / path.name
         with stage(listener, f"{facts.name}: lower") as step:
             metadata = metadata_for(source, labels)
-            job = LoweringJob(programs={METHOD_NAME: program}, methods=methods, recipe=recipe, metadata=metadata, destination=staged)
+            job = LoweringJob(programs=programs, methods=methods, recipe=recipe, metadata=metadata, destination=staged)
             counterparts = target.lower(job)
             inspection = target.inspect(staged)
             step.detail = f"{artifact.size_bytes(staged) / 1e6:.2f} MB {recipe.precision}"
         with stage(listener, f"{facts.name}: verify") as step:
             tolerance = tolerance_for(recipe.precision, recipe.atol)
-            parity = check_artifact(target, staged, methods, prepared.samples, prepared.reference, tolerance, counterparts)
+            parity = check_artifact(target, staged, methods, prepared.samples, prepared.cases, tolerance, counterparts)
             parity = with_selections(parity, selections(prepared.source, facts, prepared.samples, prepared.selected))
             step.detail = describe_parity(parity)
         require_parity(parity, path.name)
         sha256, size = artifact.digest(staged), artifact.size_bytes(staged)
         document = build_document(
-            recipe=attrs.evolve(recipe, resolution=source.resolution),
+            recipe=recipe,
             facts=facts,
             source=source,
             file_name=path.name,
@@ -254,14 +266,15 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     )
 
 
-def lowered_programs(recipe: Recipe, source: SourceModel, methods: tuple[MethodSpec, ...], samples: Sequence[Sample]) -> Counterparts:
+def lowered_programs(
+    recipe: Recipe, source: SourceModel, sources: Sequence[MethodSource], methods: tuple[MethodSpec, ...], cases: Mapping[str, Case]
+) -> Counterparts:
     """Make again the programs that an artifact was lowered from, where its values can be told by their nodes; else nothing."""
     facts, target = target_facts(recipe.target), get_target(recipe.target)
     if not target.keeps_names:
         return {}
-    program, _ = rewritten_program(source, facts, (torch.from_numpy(samples[0].tensor.copy()),))
-    metadata = metadata_for(source, ())
-    job = LoweringJob(programs={METHOD_NAME: program}, methods=methods, recipe=recipe, metadata=metadata, destination=Path())
+    programs, _ = rewritten_programs(source.name, sources, cases, facts)
+    job = LoweringJob(programs=programs, methods=methods, recipe=recipe, metadata=metadata_for(source, ()), destination=Path())
     return target.counterparts(job)
 
 
@@ -339,17 +352,21 @@ def _describe_numerics(parity: Parity) -> str:
     return f"  (float32 against the program: {exact.sqnr_db:.0f} dB{inner})"
 
 
-def method_spec(recipe: Recipe, facts: TargetFacts, source: SourceModel, reference: dict[str, list[Any]]) -> MethodSpec:
-    """Return the interface the artifact has to offer."""
-    batch, channels, height, width = source.input_shape
+def method_spec(recipe: Recipe, facts: TargetFacts, case: Case) -> MethodSpec:
+    """Return the interface that a method of the artifact has to offer."""
+    inputs = tuple(_image_spec(recipe, facts, value) if name == IMAGE else _spec(name, value) for name, value in case.inputs[0].items())
+    return MethodSpec(name=case.method, inputs=inputs, outputs=tuple(_spec(name, values[0]) for name, values in case.outputs.items()))
+
+
+def _image_spec(recipe: Recipe, facts: TargetFacts, value: Any) -> TensorSpec:
+    batch, channels, height, width = value.shape
     layout: Layout = "NHWC" if facts.image_layout == "NHWC" else "NCHW"
-    shape = (batch, height, width, channels) if layout == "NHWC" else source.input_shape
-    image = TensorSpec(name=INPUT_NAME, dtype="image" if recipe.input == "image" else "float32", shape=shape, layout=layout)
-    outputs = tuple(
-        TensorSpec(name=name, dtype=str(values[0].dtype), shape=tuple(values[0].shape), layout="NC" if values[0].ndim == 2 else "other")
-        for name, values in reference.items()
-    )
-    return MethodSpec(name=METHOD_NAME, inputs=(image,), outputs=outputs)
+    shape = (batch, height, width, channels) if layout == "NHWC" else (batch, channels, height, width)
+    return TensorSpec(name=IMAGE, dtype="image" if recipe.input == "image" else "float32", shape=shape, layout=layout)
+
+
+def _spec(name: str, value: Any) -> TensorSpec:
+    return TensorSpec(name=name, dtype=str(value.dtype), shape=tuple(value.shape), layout="NC" if value.ndim == 2 else "other")
 
 
 def metadata_for(source: SourceModel, labels: tuple[str, ...]) -> Metadata:

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Self
@@ -16,8 +17,11 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen
 
-from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, TARGETS, TargetFacts, target_facts
+from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, TARGETS, TargetFacts, target_facts
 from edgekit.errors import RecipeError, UnknownNameError, UsageError
+
+EARLY_EXIT_FORMS = ("methods", "all", "last", "exit=K")
+"""What can become of a network with exits; the first is what it gets when nothing is asked for."""
 
 
 @frozen(kw_only=True)
@@ -34,6 +38,7 @@ class Recipe:
     :param input: ``image`` takes 8-bit RGB pixels and normalises inside the graph (Core ML), ``tensor`` normalised floats.
     :param backend: ExecuTorch delegate.
     :param deployment_target: oldest system a Core ML package has to run on.
+    :param early_exit: what becomes of a network with exits: ``methods``, ``all``, ``last`` or ``exit=K``.
     :param atol: limit for the largest absolute error against eager, instead of the target's table row.
     :raises UnknownNameError: a name that is not on its list.
     :raises UsageError: an option the target does not have.
@@ -49,6 +54,7 @@ class Recipe:
     input: str = field(default=None)
     backend: str | None = None
     deployment_target: str | None = None
+    early_exit: str | None = None
     atol: float | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -58,7 +64,6 @@ class Recipe:
             "precision": facts.precisions[0],
             "input": facts.inputs[0],
             "backend": BACKENDS[0] if facts.name == "executorch" else None,
-            "deployment_target": DEPLOYMENT_TARGETS[0] if facts.name == "coreml" else None,
         }
         for name, value in defaults.items():
             if name == "target" or getattr(self, name) is None:
@@ -90,12 +95,23 @@ class Recipe:
             if getattr(self, name) is not None and facts.name != owner:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{facts.name} has no {name.replace('_', ' ')}", why=f"{option} is for {owner}", hint=f"leave out {option}")
+        self._check_values()
+
+    def _check_values(self) -> None:
         if self.num_classes is not None and self.num_classes < 1:
             raise UsageError(f"num_classes is {self.num_classes}; a classifier has at least 1")
         if self.resolution is not None and self.resolution < 1:
             raise UsageError(f"resolution is {self.resolution}; an image has at least 1 pixel")
+        if self.early_exit is not None:
+            check_early_exit(self.early_exit)
         if self.atol is not None:
             check_atol(self.atol)
+
+    def for_methods(self, count: int) -> Self:
+        """Return the recipe for an artifact with this many methods: where nothing was asked for, the oldest system that can hold them."""
+        if self.target != "coreml" or self.deployment_target is not None:
+            return self
+        return attrs.evolve(self, deployment_target=DEPLOYMENT_TARGETS[0] if count == 1 else FIRST_WITH_FUNCTIONS)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -163,6 +179,15 @@ def check_atol(atol: float) -> None:
     """
     if not (math.isfinite(atol) and atol >= 0):
         raise UsageError(f"atol is {atol}; a limit is a number, zero or more")
+
+
+def check_early_exit(form: str) -> None:
+    """Refuse a form that does not exist.
+
+    :raises UsageError: it does not.
+    """
+    if form not in EARLY_EXIT_FORMS[:-1] and not re.fullmatch(r"exit=[1-9]\d{0,2}", form):
+        raise UsageError(f"unknown early-exit form {form!r}", what=f"forms: {', '.join(EARLY_EXIT_FORMS)}", hint="exit=3 cuts at the third exit")
 
 
 def _inside(recipe: Path, key: str, name: str) -> Path:

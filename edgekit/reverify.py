@@ -8,12 +8,14 @@ from edgekit.capabilities import target_facts
 from edgekit.errors import ArtifactError, ModelSourceError, RecipeError, UnknownNameError, UsageError
 from edgekit.foreign import verify_foreign
 from edgekit.manifest import methods_from_json
+from edgekit.methods import method_sources
 from edgekit.models.source import SourceModel, load_source
 from edgekit.pipeline import lowered_programs
 from edgekit.recipe import Recipe, check_atol, portable_name
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target
-from edgekit.verification.check import check_artifact, eager_outputs
+from edgekit.verification.cases import eager_cases
+from edgekit.verification.check import check_artifact
 from edgekit.verification.parity import Parity
 from edgekit.verification.selections import samples_for
 from edgekit.verification.tolerances import tolerance_for
@@ -62,13 +64,17 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
         raise ArtifactError("these are not the weights it was exported with", what=f"{path.name}: {found}", hint="give the file of the export")
     samples = samples_for(source.module, source.preprocessing)
     methods = methods_from_json(manifest.document.get("methods"))
-    if len(methods) != 1:
-        raise ArtifactError(
-            f"{manifest.path.name} names {len(methods)} methods", what="this edgekit verifies one", hint="export again with --overwrite"
-        )
     tolerance = tolerance_for(recipe.precision, recipe.atol if atol is None else atol)
-    counterparts = lowered_programs(recipe, source, methods, samples)
-    return check_artifact(target, path, methods, samples, eager_outputs(source, samples), tolerance, counterparts)
+    sources = method_sources(source.module, recipe.early_exit)
+    cases = eager_cases(source, sources, samples)
+    if [method.name for method in methods] != list(cases):
+        raise ArtifactError(
+            f"{manifest.path.name} names other methods than the model has",
+            what=f"{', '.join(method.name for method in methods)}; the model: {', '.join(cases)}",
+            hint="export again with --overwrite",
+        )
+    counterparts = lowered_programs(recipe, source, sources, methods, cases)
+    return check_artifact(target, path, methods, samples, cases, tolerance, counterparts)
 
 
 def _recipe(manifest: Manifest) -> tuple[Recipe, str]:

@@ -28,7 +28,7 @@ HEAD = 'model = "emov2-1m"\ntarget = "onnx"\n'
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ("coreml", ("coreml", "fp16", "image", None, "iOS17")),
+        ("coreml", ("coreml", "fp16", "image", None, None)),
         ("tflite", ("tflite", "fp32", "tensor", None, None)),
         ("litert", ("tflite", "fp32", "tensor", None, None)),
         ("executorch", ("executorch", "fp32", "tensor", "xnnpack", None)),
@@ -38,6 +38,26 @@ HEAD = 'model = "emov2-1m"\ntarget = "onnx"\n'
 def test_defaults_of_each_target(target, expected):
     recipe = Recipe(model="emov2-1m", target=target)
     assert (recipe.target, recipe.precision, recipe.input, recipe.backend, recipe.deployment_target) == expected
+
+
+def test_the_oldest_system_that_can_hold_the_methods():
+    recipe = Recipe(model="emov2-1m", target="coreml")
+    assert [recipe.for_methods(count).deployment_target for count in (1, 2)] == ["iOS17", "iOS18"]
+    asked = Recipe(model="emov2-1m", target="coreml", deployment_target="iOS16")
+    assert asked.for_methods(2) == asked  # refused when it is lowered, not repaired
+    other = Recipe(model="emov2-1m", target="onnx")
+    assert other.for_methods(2) == other
+
+
+@pytest.mark.parametrize("form", ["methods", "all", "last", "exit=1", "exit=12"])
+def test_early_exit_forms(form):
+    assert Recipe(model="chase-tiny", target="onnx", early_exit=form).early_exit == form
+
+
+@pytest.mark.parametrize("form", ["", "exit", "exit=", "exit=0", "exit=-1", "exit=1.5", "exit=1x", "branches"])
+def test_forms_that_do_not_exist(form):
+    with pytest.raises(UsageError, match="unknown early-exit form"):
+        Recipe(model="chase-tiny", target="onnx", early_exit=form)
 
 
 def test_it_is_frozen_and_closed():

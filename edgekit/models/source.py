@@ -208,26 +208,28 @@ def _error_line(error: BaseException) -> str | None:
     return user_frame(error)
 
 
-def check_runs(source: SourceModel, example: Tensor) -> Any:
-    """Run the eager model once and return its output.
+def check_runs(name: str, module: nn.Module, example: tuple[Tensor, ...]) -> Any:
+    """Run an eager model, or a method of it, once and return its output.
 
-    :raises ModelSourceError: it does not run on the image it will be exported for.
+    :param name: the model's, for the error.
+    :raises ModelSourceError: it does not run on what it will be exported for, or writes into it.
     """
     import torch
 
     try:
         with torch.no_grad():
-            given = example.clone()
-            output = source.module(given)
+            given = tuple(value.clone() for value in example)
+            output = module(*given)
     except Exception as error:
+        shapes = ", ".join(str(tuple(value.shape)) for value in example)
         raise ModelSourceError(
-            f"{source.name} does not run on an image of shape {tuple(example.shape)}",
+            f"{name} does not run on an image of shape {shapes}",
             what=f"{type(error).__name__}: {traceback.format_exception_only(error)[-1].strip().partition(': ')[2]}",
             where=user_frame(error),
             hint="check --resolution, and that forward takes one image",
         ) from error
-    if not torch.equal(given, example):
+    if not all(torch.equal(value, before) for value, before in zip(given, example, strict=True)):
         raise ModelSourceError(
-            f"{source.name} writes into its input", why="an artifact's input is not its to change", hint="begin forward with image = image.clone()"
+            f"{name} writes into its input", why="an artifact's input is not its to change", hint="begin forward with image = image.clone()"
         )
     return output

@@ -8,40 +8,19 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from edgekit.errors import EdgekitError, ModelSourceError
+from edgekit.errors import EdgekitError
 from edgekit.evaluate import evaluate, output_names
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.manifest import native_method
-from edgekit.models.source import SourceModel, check_runs
-from edgekit.outputs import named_outputs
+from edgekit.methods import handed_on
 from edgekit.targets.base import CannotRunHere, Executable, Interpreted, Target
+from edgekit.verification.cases import Case
 from edgekit.verification.divergence import compare_operators
-from edgekit.verification.parity import Parity, compare
+from edgekit.verification.parity import Parity, combine, compare
 from edgekit.verification.samples import Sample
 from edgekit.verification.tolerances import Tolerance, tolerance_for
 
 Array = np.ndarray
-
-
-def eager_outputs(source: SourceModel, samples: Sequence[Sample]) -> dict[str, list[Array]]:
-    """Run the eager model on every sample; return one list of arrays per output name.
-
-    :raises ModelSourceError: it does not run, or returns what NumPy cannot hold.
-    """
-    collected: dict[str, list[Array]] = {}
-    for sample in samples:
-        for name, value in named_outputs(check_runs(source, torch.from_numpy(sample.tensor))).items():
-            collected.setdefault(name, []).append(_as_array(source.name, name, value))
-    return collected
-
-
-def _as_array(model: str, name: str, value: torch.Tensor) -> Array:
-    try:
-        return value.detach().cpu().numpy().copy()  # a copy: a model may return its own buffer
-    except (TypeError, RuntimeError) as error:
-        raise ModelSourceError(
-            f"{model} returns {name} as {value.dtype}", why=f"NumPy has no such type: {error}", hint="return float32: value.float()"
-        ) from error
 
 
 def check_artifact(
@@ -49,11 +28,13 @@ def check_artifact(
     path: Path,
     methods: Sequence[MethodSpec],
     samples: Sequence[Sample],
-    reference: Mapping[str, Sequence[Array]],
+    cases: Mapping[str, Case],
     tolerance: Tolerance,
     counterparts: Mapping[str, ExportedProgram],
 ) -> Parity:
-    """Open the file that was written and compare it with the reference.
+    """Open the file that was written and compare every method with eager's, each on what eager's method before it hands on.
+
+    Methods that hand on to each other are also run one after the other, each on what the file's own method before it gave.
 
     Where edgekit computes the artifact itself, it is also compared with the program it was lowered from, in float32 and
     operator by operator: that shows the program right to the last digits, whatever half precision does to its outputs.
@@ -65,50 +46,83 @@ def check_artifact(
         executable = target.open(path)
     except CannotRunHere as error:
         return Parity(verdict="not_executed", executed_by=None, tolerance=tolerance, reason=error.summary)
-    (method,) = methods
-    check = _Check(executable, method, native_method(executable.methods, method), samples, target.executed_by)
-    parity = check.run(executable, reference, tolerance)
-    if parity.sqnr_db is None or not isinstance(executable, Interpreted):
-        return parity
-    return _with_numerics(parity, check, executable, reference, counterparts.get(method.name))
+    checks = {
+        method.name: _Check(method, native_method(executable.methods, method), samples, cases[method.name], target.executed_by) for method in methods
+    }
+    parities = {}
+    for name, check in checks.items():
+        parity = check.run(executable, check.case.outputs, tolerance)
+        if parity.sqnr_db is not None and isinstance(executable, Interpreted):
+            parity = _with_numerics(parity, check, executable, counterparts.get(name))
+        parities[name] = parity
+    if len(parities) == 1:
+        return next(iter(parities.values()))
+    return combine(parities, _chained(executable, checks, tolerance))
+
+
+def _chained(executable: Executable, checks: Mapping[str, "_Check"], tolerance: Tolerance) -> dict[str, Parity]:
+    """Run the methods in a row on every sample; return a parity by the method it ends at."""
+    given: dict[str, list[Mapping[str, Array]]] = {}
+    found = {}
+    for name, check in checks.items():
+        before = check.case.after
+        if before is not None and before not in given:
+            continue  # what it needs has failed already
+        inputs = check.case.inputs if before is None else tuple(handed_on(row) for row in given[before])
+        found[name], rows = check.on(inputs).run_keeping(executable, check.case.outputs, tolerance)
+        if rows is not None:
+            given[name] = rows
+    return found
 
 
 class _Check:
     """One method on all samples."""
 
-    def __init__(self, executable: Executable, method: MethodSpec, own: MethodSpec, samples: Sequence[Sample], executed_by: str) -> None:
-        self.executable = executable
+    def __init__(self, method: MethodSpec, own: MethodSpec, samples: Sequence[Sample], case: Case, executed_by: str) -> None:
         self.method = method
         self.own = own
         self.samples = samples
+        self.case = case
         self.executed_by = executed_by
 
+    def on(self, inputs: tuple[Mapping[str, Array], ...]) -> "_Check":
+        """Return the same for other inputs."""
+        return _Check(self.method, self.own, self.samples, attrs.evolve(self.case, inputs=inputs), self.executed_by)
+
     def run(self, executable: Executable, reference: Mapping[str, Sequence[Array]], tolerance: Tolerance) -> Parity:
+        """Run all samples and compare."""
+        return self.run_keeping(executable, reference, tolerance)[0]
+
+    def run_keeping(
+        self, executable: Executable, reference: Mapping[str, Sequence[Array]], tolerance: Tolerance
+    ) -> tuple[Parity, list[Mapping[str, Array]] | None]:
+        """Return the outputs, too, by sample, unless there are none."""
         try:
-            results = [self._outputs(executable, sample) for sample in self.samples]
+            results: list[Mapping[str, Array]] = [self._outputs(executable, index) for index in range(len(self.samples))]
         except CannotRunHere as error:
-            return Parity(verdict="not_executed", executed_by=None, tolerance=tolerance, reason=error.summary)
+            return Parity(verdict="not_executed", executed_by=None, tolerance=tolerance, reason=error.summary), None
         except EdgekitError as error:
-            return Parity(verdict="fail", executed_by=self.executed_by, tolerance=tolerance, reason=f"it does not run: {error.summary}")
+            return Parity(verdict="fail", executed_by=self.executed_by, tolerance=tolerance, reason=f"it does not run: {error.summary}"), None
         except Exception as error:  # noqa: BLE001  vendors' runtimes raise what they like
             reason = f"it does not run: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            return Parity(verdict="fail", executed_by=self.executed_by, tolerance=tolerance, reason=reason)
+            return Parity(verdict="fail", executed_by=self.executed_by, tolerance=tolerance, reason=reason), None
         actual = {name: [result[name] for result in results] for name in results[0]}
-        return compare(reference, actual, [sample.name for sample in self.samples], tolerance, self.executed_by)
+        return compare(reference, actual, [sample.name for sample in self.samples], tolerance, self.executed_by), results
 
-    def _outputs(self, executable: Executable, sample: Sample) -> dict[str, Array]:
-        results = executable.run(self.method.name, self.inputs(sample))
+    def _outputs(self, executable: Executable, index: int) -> dict[str, Array]:
+        results = executable.run(self.method.name, self.inputs(index))
         return {spec.name: results[native.name] for native, spec in zip(self.own.outputs, self.method.outputs, strict=True)}
 
-    def inputs(self, sample: Sample) -> dict[str, Array]:
+    def inputs(self, index: int) -> dict[str, Array]:
         """Return a sample as the file takes it."""
-        return {native.name: _as_input(sample, spec) for native, spec in zip(self.own.inputs, self.method.inputs, strict=True)}
+        given, sample = self.case.inputs[index], self.samples[index]
+        values = {spec.name: _as_input(given[spec.name], sample, spec) for spec in self.method.inputs}
+        return {native.name: values[spec.name] for native, spec in zip(self.own.inputs, self.method.inputs, strict=True)}
 
 
-def _with_numerics(
-    parity: Parity, check: _Check, executable: Interpreted, reference: Mapping[str, Sequence[Array]], program: ExportedProgram | None
-) -> Parity:
+def _with_numerics(parity: Parity, check: _Check, executable: Interpreted, program: ExportedProgram | None) -> Parity:
     """Add what float32 arithmetic shows; a failure there is the artifact's."""
+    reference = check.case.outputs
     exact = executable.at("fp32")
     stored = _as_half if executable.halves else _as_it_is
     fp32 = tolerance_for("fp32")
@@ -121,10 +135,10 @@ def _with_numerics(
     if program is None:
         return attrs.evolve(parity, numerics=numerics)
     if executable.halves:
-        expected = _program_outputs(program, check, reference, stored)
+        expected = _program_outputs(program, check, stored)
         against = "the lowered program with its weights in half precision"
         numerics["fp32"] = attrs.evolve(check.run(exact, expected, fp32), against=against)
-    operators = compare_operators(exact, check.method.name, program, check.inputs(check.samples[0]), stored=stored)
+    operators = compare_operators(exact, check.method.name, program, check.inputs(0), stored=stored)
     verdict, reason = parity.verdict, parity.reason
     failed = numerics["fp32"]
     if verdict == "pass" and failed.verdict == "fail":
@@ -135,14 +149,13 @@ def _with_numerics(
     return attrs.evolve(parity, verdict=verdict, reason=reason, numerics=numerics, operators=operators)
 
 
-def _program_outputs(
-    program: ExportedProgram, check: _Check, reference: Mapping[str, Sequence[Array]], stored: Callable[[torch.Tensor], torch.Tensor]
-) -> dict[str, list[Array]]:
+def _program_outputs(program: ExportedProgram, check: _Check, stored: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, list[Array]]:
     """Run the lowered program on every sample; its outputs come in the reference's order."""
+    reference = check.case.outputs
     names = output_names(program)[: len(reference)]
     collected: dict[str, list[Array]] = {name: [] for name in reference}
-    for sample in check.samples:
-        inputs = [torch.from_numpy(value).float() for value in check.inputs(sample).values()]
+    for index in range(len(check.samples)):
+        inputs = [torch.from_numpy(value).float() for value in check.inputs(index).values()]
         values = evaluate(program, inputs, set(names), stored=stored)
         for name, node in zip(reference, names, strict=True):
             collected[name].append(values[node].numpy())
@@ -157,8 +170,8 @@ def _as_it_is(value: torch.Tensor) -> torch.Tensor:
     return value
 
 
-def _as_input(sample: Sample, spec: TensorSpec) -> Array:
+def _as_input(value: Array, sample: Sample, spec: TensorSpec) -> Array:
     if spec.dtype == "image":
         return np.ascontiguousarray(sample.pixels.transpose(2, 0, 1)[None])
-    tensor = np.ascontiguousarray(sample.tensor.transpose(0, 2, 3, 1)) if spec.layout == "NHWC" else sample.tensor
-    return tensor.astype(np.float16) if spec.dtype == "float16" else tensor
+    value = value.astype(spec.dtype, copy=False)
+    return np.ascontiguousarray(value.transpose(0, 2, 3, 1)) if spec.layout == "NHWC" else value

@@ -1,6 +1,7 @@
 """How close an artifact's outputs are to the eager model's, and whether that is close enough."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
@@ -48,6 +49,8 @@ class Parity:
     :param reason: why nothing was executed, or what is out of tolerance.
     :param numerics: where edgekit computes the artifact itself: the same comparison for each way of computing it.
     :param operators: there, too: operator by operator.
+    :param methods: of an artifact with several methods: each of them, on what eager's method before it hands on; the rest is the worst of them.
+    :param chained: there, too: each on what the artifact's own method before it gave.
     """
 
     verdict: Verdict
@@ -65,13 +68,15 @@ class Parity:
     against: str = "eager"
     numerics: Mapping[str, "Parity"] = field(factory=dict)
     operators: OperatorParity | None = None
+    methods: Mapping[str, "Parity"] = field(factory=dict)
+    chained: Mapping[str, "Parity"] = field(factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        rows = {name: parity.to_json() for name, parity in self.numerics.items()}
-        for row in rows.values():
-            del row["numerics"], row["operators"]
-        return attrs.asdict(self) | {"tolerance": {} if self.tolerance is None else self.tolerance.to_json(), "numerics": rows}
+        inner = {key: {name: parity.to_json() for name, parity in getattr(self, key).items()} for key in ("numerics", "methods", "chained")}
+        for row in inner["numerics"].values():
+            del row["numerics"], row["operators"], row["methods"], row["chained"]
+        return attrs.asdict(self) | {"tolerance": {} if self.tolerance is None else self.tolerance.to_json(), **inner}
 
 
 def compare(
@@ -115,6 +120,51 @@ def compare(
     )
     reasons = tolerance.exceeded_by(max_abs_error=worst_abs, max_rel_error=worst_rel, sqnr_db=worst_sqnr, top1_agreement=agreement)
     return attrs.evolve(measured, verdict="fail", reason="; ".join(reasons)) if reasons else measured
+
+
+def combine(methods: Mapping[str, Parity], chained: Mapping[str, Parity]) -> Parity:
+    """Return the worst of several methods' comparisons, by themselves and in a row."""
+    rows = dict(methods) | {f"{name}, in a row": parity for name, parity in chained.items()}
+    order = {"fail": 0, "not_executed": 1, "pass": 2}
+    first = min(rows.values(), key=lambda row: order[row.verdict])
+    reasons = [f"{name}: {row.reason}" for name, row in rows.items() if row.verdict == first.verdict and row.reason]
+    measured = [row for row in rows.values() if row.sqnr_db is not None]
+    worst = min(measured, key=lambda row: row.sqnr_db or 0.0, default=None)
+    names = {key for row in methods.values() for key in row.numerics}
+    return Parity(
+        verdict=first.verdict,
+        executed_by=first.executed_by,
+        samples=first.samples,
+        max_abs_error=_extreme(max, measured, "max_abs_error"),
+        max_rel_error=_extreme(max, measured, "max_rel_error"),
+        sqnr_db=_extreme(min, measured, "sqnr_db"),
+        top1_agreement=_extreme(min, measured, "top1_agreement"),
+        ties=_extreme(max, measured, "ties"),
+        worst_sample=None if worst is None else worst.worst_sample,
+        tolerance=first.tolerance,
+        reason="; ".join(reasons[:3]) or None,
+        numerics={key: combine({name: row.numerics[key] for name, row in methods.items() if key in row.numerics}, {}) for key in sorted(names)},
+        operators=_all_operators([row.operators for row in methods.values() if row.operators is not None]),
+        methods=methods,
+        chained=chained,
+    )
+
+
+def _extreme(choose: Callable[..., Any], rows: Sequence[Parity], name: str) -> Any:
+    values = [value for row in rows if (value := getattr(row, name)) is not None]
+    return choose(values) if values else None
+
+
+def _all_operators(rows: Sequence[OperatorParity]) -> OperatorParity | None:
+    if not rows:
+        return None
+    worst = min(rows, key=lambda row: math.inf if row.min_sqnr_db is None else row.min_sqnr_db)
+    return attrs.evolve(
+        worst,
+        operators=sum(row.operators for row in rows),
+        compared=sum(row.compared for row in rows),
+        first_divergence=next((row.first_divergence for row in rows if row.first_divergence), None),
+    )
 
 
 def sqnr_db(reference: Array, actual: Array) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch.export import ExportedProgram
 
+from edgekit.capabilities import FIRST_WITH_FUNCTIONS
 from edgekit.errors import LoweringError
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.quiet import quiet
@@ -20,8 +21,7 @@ from edgekit.targets.coreml.toolbox import coremltools
 from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
 
 _PROBABILITIES = "probabilities"
-_FIRST_WITH_FUNCTIONS = "iOS18"
-_FUNCTION_FREE = ("iOS16", "iOS17")
+_FUNCTION_FREE = (None, "iOS16", "iOS17")
 _DATE_KEY = "com.github.apple.coremltools.conversion_date"  # would make every day's bytes differ
 
 
@@ -68,8 +68,8 @@ def _require_one_function_or_ios18(job: LoweringJob) -> None:
         raise LoweringError(
             f"{len(job.methods)} methods do not fit into a Core ML package for {target}",
             what=f"methods: {', '.join(method.name for method in job.methods)}",
-            why=f"a package holds several functions from {_FIRST_WITH_FUNCTIONS} on",
-            hint=f"--deployment-target {_FIRST_WITH_FUNCTIONS}",
+            why=f"a package holds several functions from {FIRST_WITH_FUNCTIONS} on",
+            hint=f"--deployment-target {FIRST_WITH_FUNCTIONS}",
         )
     if len(job.methods) > 1 and job.metadata.labels:
         raise LoweringError("a Core ML package with several methods cannot be a classifier", hint="leave out the labels")

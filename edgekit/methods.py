@@ -1,0 +1,123 @@
+"""Which methods an artifact of a model gets, each as an eager module: one for most models, one an exit for early-exit networks.
+
+    form        methods           what each computes
+    (none)      forward           the model
+    methods     exit_1 .. exit_K  from the live features left by the one before: logits, confidence, the next features
+    all         forward           every exit's logits and confidence
+    last        forward           the last exit's logits; the earlier classifiers are gone
+    exit=K      forward           the same for a network cut at exit K
+
+In ``methods`` nothing is computed twice and every weight belongs to one method. Confidence is part of the graph, in
+float32, so that every platform decides alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from attrs import frozen
+from torch import Tensor, nn
+
+from edgekit.errors import UsageError
+from edgekit.ops.confidence import CONFIDENCES, ConfidenceName
+from edgekit.ops.early_exit import EarlyExitNetwork, Features, stages_of
+from edgekit.recipe import EARLY_EXIT_FORMS, check_early_exit
+
+IMAGE = "image"
+FORWARD = "forward"
+_FEATURE = "features_"
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class MethodSource:
+    """One method, eager: ``module`` takes the image, or what the method ``after`` hands on, and returns a tensor or named tensors."""
+
+    name: str
+    module: nn.Module
+    after: str | None = None
+
+
+def method_sources(model: nn.Module, form: str | None, confidence: ConfidenceName = "max_softmax") -> tuple[MethodSource, ...]:
+    """Return the methods of a model.
+
+    :param form: of a network with exits; ``None``: ``methods``. :param confidence: what the graph computes beside the logits.
+    :raises UsageError: a form for a model that declares no exits, or an exit it does not have.
+    :raises ModelSourceError: it declares something that is no stages.
+    """
+    if not isinstance(model, EarlyExitNetwork):
+        if form is not None:
+            raise UsageError("the model declares no exits", what=f"--early-exit {form}", hint="leave it out, or give the model exit_stages()")
+        return (MethodSource(name=FORWARD, module=model),)
+    stages = stages_of(model)
+    form = form or EARLY_EXIT_FORMS[0]
+    check_early_exit(form)
+    if form == "all":
+        return (MethodSource(name=FORWARD, module=AllExits(stages, confidence)),)
+    if form != "methods":
+        return (MethodSource(name=FORWARD, module=OneExit(stages[: _exit_of(form, len(stages))])),)
+    names = [f"exit_{number}" for number in range(1, len(stages) + 1)]
+    return tuple(
+        MethodSource(name=name, module=ExitMethod(stage, number, confidence), after=before)
+        for number, (name, before, stage) in enumerate(zip(names, [None, *names], stages, strict=False), start=1)
+    )
+
+
+def _exit_of(form: str, exits: int) -> int:
+    number = exits if form == "last" else int(form.removeprefix("exit="))
+    if number > exits:
+        raise UsageError(f"there is no exit {number}", what=f"the network has {exits}")
+    return number
+
+
+def handed_on(outputs: Mapping[str, T]) -> dict[str, T]:
+    """Return those of a method's named outputs that the next method takes, in order; no method has a name on both sides."""
+    return {name: value for name, value in outputs.items() if name.startswith(_FEATURE)}
+
+
+class ExitMethod(nn.Module):
+    """A stage as a method: features one by one in, named tensors out."""
+
+    def __init__(self, stage: nn.Module, number: int, confidence: ConfidenceName) -> None:
+        super().__init__()
+        self.stage = stage
+        self.number = number
+        self.confidence = confidence
+
+    def forward(self, *features: Tensor) -> dict[str, Tensor]:
+        """Return ``logits`` ``(B, classes)``, ``confidence`` ``(B,)`` float32 and the features for the next method."""
+        logits, live = self.stage(features)
+        named = {f"{_FEATURE}{self.number}_{position}": feature for position, feature in enumerate(live)}
+        return {"logits": logits, "confidence": CONFIDENCES[self.confidence](logits), **named}
+
+
+class AllExits(nn.Module):
+    """Every stage in one graph."""
+
+    def __init__(self, stages: Sequence[nn.Module], confidence: ConfidenceName) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.confidence = confidence
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return ``logits_k`` ``(B, classes)`` and ``confidence_k`` ``(B,)`` of every exit; the last exit's first."""
+        features: Features = (image,)
+        found: dict[str, Tensor] = {}
+        for number, stage in enumerate(self.stages, start=1):
+            logits, features = stage(features)
+            found = {f"logits_{number}": logits, **found, f"confidence_{number}": CONFIDENCES[self.confidence](logits)}
+        return found
+
+
+class OneExit(nn.Module):
+    """A network cut at one exit: static, without the classifiers before it."""
+
+    def __init__(self, stages: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the last stage's logits, ``(B, classes)``."""
+        features: Features = (image,)
+        for stage in self.stages:
+            logits, features = stage(features)
+        return logits

@@ -1,0 +1,156 @@
+"""Methods of models: one, or one an exit, and exports of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import edgekit
+from edgekit.artifact import read_manifest
+from edgekit.errors import ModelSourceError, UsageError
+from edgekit.interface import Preprocessing
+from edgekit.methods import handed_on, method_sources
+from edgekit.models.source import load_source
+from edgekit.ops.confidence import max_softmax
+from edgekit.ops.early_exit import all_logits
+from edgekit.verification.cases import eager_cases
+from edgekit.verification.samples import verification_samples
+
+SAMPLES = verification_samples(Preprocessing(resolution=32))[:2]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load_source("chase-tiny")
+
+
+@pytest.fixture(scope="module")
+def answers(tiny):
+    """Every exit's logits, by sample, from the network as it was written."""
+    with torch.no_grad():
+        return [all_logits(tiny.module.exit_stages(), torch.from_numpy(sample.tensor)) for sample in SAMPLES]
+
+
+def test_a_model_without_exits_has_one_method():
+    (method,) = method_sources(nn.Identity(), None)
+    assert (method.name, method.after) == ("forward", None)
+    with pytest.raises(UsageError, match="declares no exits"):
+        method_sources(nn.Identity(), "all")
+
+
+def test_methods_give_what_the_network_gives_and_pass_on_what_the_next_takes(tiny, answers):
+    methods = method_sources(tiny.module, None)
+    assert [(method.name, method.after) for method in methods] == [
+        ("exit_1", None),
+        ("exit_2", "exit_1"),
+        ("exit_3", "exit_2"),
+        ("exit_4", "exit_3"),
+    ]
+    cases = eager_cases(tiny, methods, SAMPLES)
+    for number, case in enumerate(cases.values()):
+        for sample, logits in enumerate(answers):
+            assert np.array_equal(case.outputs["logits"][sample], logits[number].numpy())
+            assert np.array_equal(case.outputs["confidence"][sample], max_softmax(logits[number]).numpy())
+        assert not case.inputs[0].keys() & case.outputs.keys()  # some formats allow no name on both sides
+    for before, after in zip(list(cases.values())[:-1], list(cases.values())[1:], strict=True):
+        assert list(after.inputs[0]) == list(handed_on(before.outputs))
+        assert all(len(before.outputs[name]) == len(SAMPLES) for name in after.inputs[0])
+    assert not handed_on(cases["exit_4"].outputs)
+
+
+def test_every_weight_belongs_to_one_method(tiny):
+    owners = [{id(parameter) for parameter in method.module.parameters()} for method in method_sources(tiny.module, None)]
+    assert sum(map(len, owners)) == len(set.union(*owners)) == len(list(tiny.module.parameters()))
+
+
+@pytest.mark.parametrize(("form", "exit_number"), [("last", 4), ("exit=1", 1), ("exit=3", 3)])
+def test_a_network_cut_at_an_exit(tiny, answers, form, exit_number):
+    (method,) = method_sources(tiny.module, form)
+    with torch.no_grad():
+        assert torch.equal(method.module(torch.from_numpy(SAMPLES[0].tensor)), answers[0][exit_number - 1])
+
+
+def test_all_exits_in_one_graph_the_last_first(tiny, answers):
+    (method,) = method_sources(tiny.module, "all")
+    with torch.no_grad():
+        found = method.module(torch.from_numpy(SAMPLES[0].tensor))
+    assert next(iter(found)) == "logits_4"
+    assert all(torch.equal(found[f"logits_{number}"], logits) for number, logits in enumerate(answers[0], start=1))
+    assert found.keys() == {f"{kind}_{number}" for kind in ("logits", "confidence") for number in range(1, 5)}
+
+
+def test_an_exit_that_is_not_there(tiny):
+    with pytest.raises(UsageError, match="there is no exit 5"):
+        method_sources(tiny.module, "exit=5")
+
+
+def test_stages_that_are_none():
+    class Wrong(nn.Module):
+        def exit_stages(self):
+            return [1, 2]
+
+    with pytest.raises(ModelSourceError):
+        method_sources(Wrong(), None)
+
+
+EXECUTED = {"coreml": "mil-interpreter", "tflite": "litert", "executorch": "executorch", "coreai": "coreai"}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    result = edgekit.export("chase-tiny", targets=list(EXECUTED), output_dir=tmp_path_factory.mktemp("exits"))
+    return {artifact.target: artifact for artifact in result.artifacts}
+
+
+@pytest.mark.parametrize("target", EXECUTED)
+def test_every_method_passes_alone_and_in_a_row(exported, target):
+    artifact = exported[target]
+    names = [f"exit_{number}" for number in range(1, 5)]
+    parity = artifact.parity
+    assert (list(artifact.methods), list(parity.methods), list(parity.chained)) == (names, names, names)
+    assert (parity.verdict, parity.executed_by, parity.samples, parity.top1_agreement) == ("pass", EXECUTED[target], 9, 1.0)
+    assert parity.sqnr_db == min(row.sqnr_db for row in (*parity.methods.values(), *parity.chained.values()))
+    if target == "coreml":
+        assert parity.numerics["fp32"].sqnr_db >= 90
+        assert parity.operators.compared >= 0.8 * parity.operators.operators
+    document = read_manifest(artifact.path).document
+    assert [method["name"] for method in document["methods"]] == names
+    assert json.loads(json.dumps(document["parity"])) == document["parity"]
+    assert edgekit.verify(artifact.path).verdict == "pass"
+
+
+@pytest.mark.parametrize("target", EXECUTED)
+def test_features_go_from_one_method_to_the_next(exported, answers, target):
+    artifact = edgekit.load_artifact(exported[target].path)
+    pixels = artifact.methods[0].inputs[0].dtype == "image"
+    given = {"image": SAMPLES[0].pixels.transpose(2, 0, 1)[None].copy() if pixels else SAMPLES[0].tensor}
+    for number, method in enumerate(artifact.methods):
+        outputs = artifact.run(method.name, given)
+        expected = answers[0][number].numpy()
+        limit = 2e-2 if target == "coreml" else 1e-4
+        assert np.abs(outputs["logits"] - expected).max() <= limit * np.abs(expected).max()
+        given = handed_on(outputs)
+
+
+def test_the_weights_are_stored_once(exported, tmp_path):
+    for target, precision in (("tflite", "fp32"), ("executorch", "fp32"), ("coreai", "fp32"), ("coreml", "fp16")):
+        (alone,) = edgekit.export("chase-tiny", targets=[target], early_exit="all", precision=precision, output_dir=tmp_path).artifacts
+        assert Path(alone.path).stem == f"chase-tiny_32_{precision}_all"
+        weights = {name: edgekit_sections(path) for name, path in (("methods", exported[target].path), ("all", alone.path))}
+        assert weights["methods"] <= 1.03 * weights["all"] + 4096, target  # alignment of a few small tensors
+
+
+def edgekit_sections(path):
+    from edgekit.inspection import inspect_artifact
+
+    return inspect_artifact(path).inspection.sections["weights"]
+
+
+def test_one_target_that_holds_one_method_says_so(tmp_path):
+    with pytest.raises(UsageError, match="holds one method"):
+        edgekit.export("chase-tiny", targets=["onnx"], output_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert edgekit.export("chase-tiny", targets=["onnx"], early_exit="last", output_dir=tmp_path).artifacts[0].parity.verdict == "pass"
