@@ -102,7 +102,7 @@ _CLIPPED = (
     _APART,
     Form(
         rewrite="quantile_by_counting",
-        measured="neither LiteRT nor ExecuTorch has a quantile or a sort; both load the vendor's export and fail, or fail to load it",
+        measured="LiteRT and ExecuTorch have neither quantile nor sort: the vendors' converters write it, and the file does not load",
     ),
 )
 _COMPARED = (
