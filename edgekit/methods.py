@@ -23,6 +23,8 @@ from edgekit.ops.early_exit import EarlyExitNetwork, Features, stages_of
 from edgekit.recipe import EARLY_EXIT_FORMS, check_early_exit
 
 IMAGE = "image"
+LOGITS = "logits"
+CONFIDENCE = "confidence"
 FORWARD = "forward"
 _FEATURE = "features_"
 T = TypeVar("T")
@@ -87,7 +89,7 @@ class ExitMethod(nn.Module):
         """Return ``logits`` ``(B, classes)``, ``confidence`` ``(B,)`` float32 and the features for the next method."""
         logits, live = self.stage(features)
         named = {f"{_FEATURE}{self.number}_{position}": feature for position, feature in enumerate(live)}
-        return {"logits": logits, "confidence": CONFIDENCES[self.confidence](logits), **named}
+        return {LOGITS: logits, CONFIDENCE: CONFIDENCES[self.confidence](logits), **named}
 
 
 class AllExits(nn.Module):

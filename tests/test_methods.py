@@ -10,12 +10,15 @@ from torch import nn
 
 import edgekit
 from edgekit.artifact import read_manifest
-from edgekit.errors import ModelSourceError, UsageError
+from edgekit.errors import ModelSourceError, PolicyError, UsageError
 from edgekit.interface import Preprocessing
 from edgekit.methods import handed_on, method_sources
 from edgekit.models.source import load_source
 from edgekit.ops.confidence import max_softmax
 from edgekit.ops.early_exit import all_logits
+from edgekit.policy.costs import Costs
+from edgekit.policy.decide import as_eager_policy
+from edgekit.policy.policy import Policy
 from edgekit.verification.cases import eager_cases
 from edgekit.verification.samples import verification_samples
 
@@ -154,3 +157,60 @@ def test_one_target_that_holds_one_method_says_so(tmp_path):
         edgekit.export("chase-tiny", targets=["onnx"], output_dir=tmp_path)
     assert not list(tmp_path.iterdir())
     assert edgekit.export("chase-tiny", targets=["onnx"], early_exit="last", output_dir=tmp_path).artifacts[0].parity.verdict == "pass"
+
+
+def policy(thresholds, **changes):
+    fields = {"kind": "max_softmax", "exits": 4, "classes": 10, "thresholds": tuple(thresholds), "costs": Costs()}
+    return Policy(**fields | changes)
+
+
+@pytest.mark.parametrize("target", EXECUTED)
+def test_an_artifact_leaves_where_eager_leaves(exported, tiny, target):
+    artifact = edgekit.load_artifact(exported[target].path)
+    samples = verification_samples(Preprocessing(resolution=32))
+    pixels = artifact.methods[0].inputs[0].dtype == "image"
+    images = np.stack([sample.pixels.transpose(2, 0, 1) if pixels else sample.tensor[0] for sample in samples])
+    confidences = eager_cases(tiny, method_sources(tiny.module, None), samples)
+    chosen = [int(1e6 * float(np.median(confidences[f"exit_{number}"].outputs["confidence"]))) for number in (1, 2, 3)]
+    asked = policy(chosen, model="chase-tiny")
+    with torch.no_grad():
+        eager = tiny.module(torch.from_numpy(np.concatenate([sample.tensor for sample in samples])), as_eager_policy(asked))
+    calls = []
+    counted = type(artifact).run
+
+    def run(self, method, inputs):
+        calls.append(method)
+        return counted(self, method, inputs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(artifact), "run", run)
+        got = artifact.run_early_exit(images, asked)
+    # Half precision may take a sample whose confidence lies at the threshold to the other side; the medians are samples'.
+    assert (got.exit != eager.exit.numpy()).sum() <= (3 if target == "coreml" else 0)
+    assert len(set(got.exit.tolist())) > 1
+    assert len(calls) == got.exit.sum()  # nothing behind an exit was computed
+    same = got.exit == eager.exit.numpy()
+    limit = 2e-2 if target == "coreml" else 1e-4
+    assert np.abs(got.logits - eager.logits.numpy())[same].max() <= limit * np.abs(eager.logits.numpy()).max()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": "chase-cifar10"}, "the artifact is of chase-tiny"),
+        ({"exits": 3, "thresholds": (1, 2)}, "has 4 exits"),
+        ({"classes": 100}, "and 10 classes"),
+    ],
+)
+def test_a_policy_for_another_network(exported, changes, reason):
+    artifact = edgekit.load_artifact(exported["tflite"].path)
+    with pytest.raises(PolicyError) as caught:
+        artifact.run_early_exit(np.zeros((1, 32, 32, 3), np.float32), policy(**{"thresholds": (1, 2, 3)} | changes))
+    assert reason in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_features_of_another_method(exported):
+    artifact = edgekit.load_artifact(exported["tflite"].path)
+    with pytest.raises(UsageError, match="exit_3 takes"):
+        artifact.run("exit_3", {"image": np.zeros((1, 32, 32, 3), np.float32)})

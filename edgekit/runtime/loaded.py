@@ -11,6 +11,8 @@ from edgekit.capabilities import TARGETS, TargetFacts
 from edgekit.errors import ArtifactError, UnknownNameError, UsageError
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.manifest import methods_from_json, native_method
+from edgekit.policy.policy import Policy
+from edgekit.runtime.early_exit import EarlyExit, run_early_exit
 from edgekit.targets.base import Executable
 from edgekit.targets.registry import get_target
 
@@ -71,6 +73,14 @@ class LoadedArtifact:
         given = {native.name: _fitted(inputs[tensor.name], tensor) for native, tensor in zip(own.inputs, spec.inputs, strict=True)}
         results = self.executable.run(method, given)
         return {tensor.name: results[native.name] for native, tensor in zip(own.outputs, spec.outputs, strict=True)}
+
+    def run_early_exit(self, images: Array, policy: Policy) -> EarlyExit:
+        """Run pictures ``(B, ...)``, each as the first method takes it, until the policy lets each go; report where that was.
+
+        :raises PolicyError: the policy is for another network. :raises BadInputError: the artifact's methods are no exits.
+        """
+        model = None if self.manifest is None else str(self.manifest.document["model"]["name"])
+        return run_early_exit(self.run, self.methods, images, policy, model=model)
 
 
 def _fitted(array: Array, spec: TensorSpec) -> Array:
