@@ -91,6 +91,18 @@ def test_core_ml_proves_the_other_sizes(model, tmp_path):
     assert artifact["size_bytes"] <= MAX_FP16_OVERHEAD * 2 * model_entry(model).parameters
 
 
+def test_core_ml_in_float32(tmp_path):
+    command = [EDGEKIT, "export", "emov2-1m", "-t", "coreml", "--precision", "fp32", "-o", str(tmp_path), "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    (artifact,) = json.loads(done.stdout)["artifacts"]
+    parity = artifact["parity"]
+    assert (parity["verdict"], parity["top1_agreement"]) == ("pass", 1.0)
+    assert parity["sqnr_db"] == parity["numerics"]["fp32"]["sqnr_db"] >= MIN_SQNR_DB
+    assert parity["operators"]["min_sqnr_db"] >= 90
+    assert artifact["size_bytes"] <= MAX_FP32_OVERHEAD * 4 * model_entry("emov2-1m").parameters
+
+
 @pytest.mark.parametrize("model", ["emov2-1m", "emov2-5m"])
 def test_core_ai_passes_and_is_small(model, tmp_path):
     command = [EDGEKIT, "export", model, "-t", "coreai", "-o", str(tmp_path), "--json", "--quiet"]

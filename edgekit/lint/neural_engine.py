@@ -48,7 +48,7 @@ def _node(graph: MilGraph, operator: Operator) -> str | None:
     readers = graph.readers.get(operator.outputs[0].name, ())
     if len(readers) == 1 and readers[0].kind == "cast" and readers[0].outputs[0].name in graph.outputs:
         return readers[0].outputs[0].name
-    return node_name(operator.outputs[0])
+    return node_name(operator)
 
 
 def _tensors(graph: MilGraph) -> Iterator[tuple[Operator, TensorType]]:

@@ -397,3 +397,29 @@ def test_weights_outside_the_package_are_refused(path, tmp_path):
     const.attributes["val"].blobFileValue.fileName = "@model_path/../../../../weight.bin"
     (path / SPEC).write_bytes(spec.SerializeToString())
     assert "outside itself" in refused(path)
+
+
+class TwoSplits(nn.Module):
+    """Core ML Tools numbers the results of a split as torch numbers its splits."""
+
+    def forward(self, image):
+        a, b = image.split([1, 2], dim=1)
+        c, d = (image * 2).split([2, 1], dim=1)
+        return (a.sum((2, 3)) + b.sum((2, 3)).sum(1, keepdim=True) + c.sum((2, 3)).sum(1, keepdim=True) * d.sum((2, 3))).expand(1, 5) * 1.0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_results_of_splits_are_told_apart(precision, tmp_path):
+    from edgekit.evaluate import evaluate
+
+    request = job(TwoSplits(), tmp_path / "small.mlpackage", methods=(TENSOR,), precision=precision)
+    program = TARGET.lower(request)["forward"]
+    image = np.random.default_rng(0).standard_normal((1, 3, 16, 16)).astype(np.float32)
+    seen = []
+    TARGET.open(request.destination).at("fp32").trace("forward", {"image": image}, seen.append)
+    splits = {node.name for node in program.graph.nodes if "split" in str(node.target)}
+    expected = evaluate(program, (torch.from_numpy(image),), splits)
+    parts = [value for value in seen if value.operator == "split"]
+    assert {(part.node, part.position) for part in parts} == {(name, position) for name in splits for position in (0, 1)}
+    for part in parts:
+        assert np.array_equal(part.value, expected[part.node][part.position].numpy())

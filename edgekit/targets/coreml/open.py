@@ -9,14 +9,14 @@ import torch
 
 from edgekit.interface import TensorSpec
 from edgekit.mil.interpreter import Interpreter, Numerics, ProgramError, UnknownOperatorError
-from edgekit.mil.program import Operator, Output, Program, read_program
+from edgekit.mil.program import Operator, Program, read_program
 from edgekit.targets.base import Array, CannotRunHere, TracedValue
 from edgekit.targets.calls import check_inputs, find_method
 from edgekit.targets.coreml.methods import blue_first, methods_of
 from edgekit.targets.coreml.package import Package, read_package
 
 _SUFFIX = re.compile(r"(_cast|_to)_fp16(_\d+)?$|_cast_fp32(_\d+)?$")
-"""What Core ML Tools' fp16 pass appends to a value's name; a number after it is the position among several results."""
+"""What Core ML Tools' fp16 pass appends to a value's name, with a number where the name is taken."""
 
 
 class CoreMLExecutable:
@@ -56,7 +56,11 @@ class CoreMLExecutable:
             for position, (output, value) in enumerate(zip(operator.outputs, results, strict=True)):
                 if isinstance(value, torch.Tensor):
                     several = position if len(operator.outputs) > 1 else None
-                    observe(TracedValue(operator=operator.kind, name=output.name, node=node_name(output), position=several, value=value.numpy()))
+                    observe(
+                        TracedValue(
+                            operator=operator.kind, name=output.name, node=node_name(operator, position), position=several, value=value.numpy()
+                        )
+                    )
 
         self._run(method, inputs, show)
 
@@ -94,9 +98,15 @@ def _as_declared(value: Array, spec: TensorSpec, *, reverse: bool) -> Array:
     return value.astype(spec.dtype if spec.dtype in ("float16", "float32", "float64", "int32") else np.float32)
 
 
-def node_name(output: Output) -> str:
-    """Return the name of the captured program's node that a value stands for; Core ML Tools keeps it but for a suffix."""
-    return _SUFFIX.sub("", output.name)
+def node_name(operator: Operator, position: int = 0) -> str:
+    """Return the name of the captured program's node that a result stands for; Core ML Tools keeps it but for suffixes.
+
+    Several results are numbered: ``split_1`` is the second of ``split``, and not of the program's next split, ``split_1``.
+    """
+    name = operator.outputs[position].name
+    if len(operator.outputs) > 1:
+        name = name.removesuffix(f"_{position}")
+    return _SUFFIX.sub("", name)
 
 
 def open_package(path: Path, *, threads: int = 1, numerics: Numerics = "fp16") -> CoreMLExecutable:
