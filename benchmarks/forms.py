@@ -20,9 +20,10 @@ from against_naive import opened
 from timing import context, interleaved_ms, relative_error, require_one_core, row
 
 from edgekit.capabilities import Form, TargetFacts, target_facts
+from edgekit.declared import metadata_for, method_spec
 from edgekit.methods import FORWARD
 from edgekit.models.source import SourceModel, load_source
-from edgekit.pipeline import metadata_for, method_spec, rewritten_program
+from edgekit.programs import rewritten_program
 from edgekit.recipe import Recipe
 from edgekit.rewrites.registry import MODULE_REWRITES
 from edgekit.rewrites.static_windows import StaticWindows

@@ -9,7 +9,7 @@ from edgekit import artifact
 from edgekit.capabilities import TARGETS, target_facts
 from edgekit.methods import method_sources
 from edgekit.models.source import load_source
-from edgekit.pipeline import rewritten_programs
+from edgekit.programs import rewritten_programs
 from edgekit.rewrites.base import RewriteReport
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.base import Inspection

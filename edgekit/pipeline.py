@@ -1,32 +1,31 @@
 """The stages of ``export``, in order: request, build, reference, then for each target rewrite, lower, verify, publish."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
 from attrs import field, frozen
-from torch import Tensor, nn
-from torch.export import ExportedProgram
 
 from edgekit import artifact
 from edgekit.capabilities import TargetFacts, target_facts
-from edgekit.capture import capture
+from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError
-from edgekit.interface import Layout, MethodSpec, TensorSpec
 from edgekit.manifest import build_document
-from edgekit.methods import IMAGE, MethodSource, method_sources
+from edgekit.methods import MethodSource, method_sources
 from edgekit.models.source import SourceModel, check_resolution, default_resolution, load_source, slug_of
 from edgekit.origins import origins_table
+from edgekit.programs import Rewritten, rewritten_programs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.recipe import EARLY_EXIT_FORMS, Recipe
 from edgekit.requests import recipes_for
-from edgekit.rewrites.apply import merge_reports, rewrite_modules, rewrite_program
+from edgekit.rewrites.apply import rewrite_modules
 from edgekit.rewrites.base import RewriteReport
-from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
-from edgekit.targets.base import Counterparts, Delegation, LoweringJob, Metadata
+from edgekit.rewrites.registry import MODULE_REWRITES
+from edgekit.sentences import describe_parity, describe_rewrites
+from edgekit.targets.base import Delegation, LoweringJob
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import Case, eager_cases
 from edgekit.verification.check import check_artifact
@@ -34,7 +33,6 @@ from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample
 from edgekit.verification.selections import Selected, Selections, compare_selections, samples_for, selected, selects
 from edgekit.verification.tolerances import tolerance_for
-from edgekit.version import __version__
 
 
 @frozen(kw_only=True)
@@ -61,10 +59,6 @@ class ExportResult:
     model: str
     trained: bool | None
     artifacts: tuple[ExportedArtifact, ...]
-
-
-Rewritten = tuple[dict[str, ExportedProgram], tuple[RewriteReport, ...]]
-"""A program for each method, and what each rewrite did to all of them."""
 
 
 @frozen
@@ -189,26 +183,6 @@ def prepare(recipe: Recipe, listener: Listener) -> _Prepared:
     return _Prepared(source, methods, samples, cases)
 
 
-def rewritten_programs(name: str, methods: Sequence[MethodSource], cases: Mapping[str, Case], facts: TargetFacts) -> Rewritten:
-    """Bring every method into the form a target gets; see :func:`rewritten_program`."""
-    done = {method.name: rewritten_program(name, method.module, facts, cases[method.name].example()) for method in methods}
-    return {method: program for method, (program, _) in done.items()}, merge_reports({method: reports for method, (_, reports) in done.items()})
-
-
-def rewritten_program(
-    name: str, module: nn.Module, facts: TargetFacts, example: tuple[Tensor, ...]
-) -> tuple[ExportedProgram, tuple[RewriteReport, ...]]:
-    """Bring a model, or a method of it, into the form a target gets: module rewrites, capture, graph rewrites, each proved.
-
-    :param name: the model's, for errors.
-    :raises CaptureError: it cannot be captured. :raises RewriteError: a rewrite changed a value.
-    """
-    module, module_reports = rewrite_modules(module, MODULE_REWRITES, facts, example)
-    program = capture(name, module, example)
-    program, graph_reports = rewrite_program(program, GRAPH_REWRITES, facts, example)
-    return program, module_reports + graph_reports
-
-
 def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: bool, listener: Listener) -> ExportedArtifact:
     facts, target, source = target_facts(recipe.target), get_target(recipe.target), prepared.source
     start = time.perf_counter()
@@ -266,18 +240,6 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     )
 
 
-def lowered_programs(
-    recipe: Recipe, source: SourceModel, sources: Sequence[MethodSource], methods: tuple[MethodSpec, ...], cases: Mapping[str, Case]
-) -> Counterparts:
-    """Make again the programs that an artifact was lowered from, where its values can be told by their nodes; else nothing."""
-    facts, target = target_facts(recipe.target), get_target(recipe.target)
-    if not target.keeps_names:
-        return {}
-    programs, _ = rewritten_programs(source.name, sources, cases, facts)
-    job = LoweringJob(programs=programs, methods=methods, recipe=recipe, metadata=metadata_for(source, ()), destination=Path())
-    return target.counterparts(job)
-
-
 def selections(source: SourceModel, facts: TargetFacts, samples: Sequence[Sample], known: list[Selected]) -> Selections | None:
     """Compare what the form a target gets selects with what eager does, on all samples; None for a model that selects nothing.
 
@@ -301,15 +263,6 @@ def with_selections(parity: Parity, found: Selections | None) -> Parity:
     return attrs.evolve(parity, verdict="fail", reason=reason)
 
 
-def describe_rewrites(reports: Sequence[RewriteReport]) -> str:
-    """Return one line for people; ``edgekit inspect MODEL`` has the details."""
-    fired, sites = sum(bool(r.sites) for r in reports), sum(len(r.sites) for r in reports)
-    skips = sum(len(r.skips) for r in reports)
-    if not sites:
-        return "nothing to rewrite"
-    return f"{fired} rewrite{'s' * (fired > 1)} at {sites} site{'s' * (sites > 1)}, each proved; {skips} left alone"
-
-
 def require_parity(parity: Parity, name: str) -> None:
     """Stop unless the comparison passed or could not be made.
 
@@ -322,83 +275,3 @@ def require_parity(parity: Parity, name: str) -> None:
             where=f"worst on sample {parity.worst_sample!r}" if parity.worst_sample else None,
             hint="--atol X sets another limit if this error is acceptable" if parity.max_abs_error is not None else None,
         )
-
-
-def describe_parity(parity: Parity) -> str:
-    """Return one line for people."""
-    if parity.verdict == "not_executed":
-        return f"NOT EXECUTED: {parity.reason}"
-    if parity.sqnr_db is None:
-        return f"FAIL: {parity.reason}"
-    outputs = (
-        f"executed by {parity.executed_by}  max error {parity.max_abs_error:.1e}  SQNR {parity.sqnr_db:.0f} dB  "
-        f"top-1 {parity.top1_agreement:.0%} of {parity.samples}  {parity.verdict}"
-    )
-    return outputs + _describe_numerics(parity) + _describe_selections(parity)
-
-
-def _describe_selections(parity: Parity) -> str:
-    found = parity.selections
-    if found is None:
-        return ""
-    return f"  (same regions in {found['passes']} passes on {found['samples'] - len(found['differing'])} of {found['samples']})"
-
-
-def _describe_numerics(parity: Parity) -> str:
-    exact, operators = parity.numerics.get("fp32"), parity.operators
-    if exact is None or exact is parity or exact.sqnr_db is None:
-        return ""
-    inner = "" if operators is None else f", {operators.compared} operators one by one"
-    return f"  (float32 against the program: {exact.sqnr_db:.0f} dB{inner})"
-
-
-def method_spec(recipe: Recipe, facts: TargetFacts, case: Case) -> MethodSpec:
-    """Return the interface that a method of the artifact has to offer."""
-    inputs = tuple(_image_spec(recipe, facts, value) if name == IMAGE else _spec(name, value) for name, value in case.inputs[0].items())
-    return MethodSpec(name=case.method, inputs=inputs, outputs=tuple(_spec(name, values[0]) for name, values in case.outputs.items()))
-
-
-def _image_spec(recipe: Recipe, facts: TargetFacts, value: Any) -> TensorSpec:
-    batch, channels, height, width = value.shape
-    layout: Layout = "NHWC" if facts.image_layout == "NHWC" else "NCHW"
-    shape = (batch, height, width, channels) if layout == "NHWC" else (batch, channels, height, width)
-    return TensorSpec(name=IMAGE, dtype="image" if recipe.input == "image" else "float32", shape=shape, layout=layout)
-
-
-def _spec(name: str, value: Any) -> TensorSpec:
-    return TensorSpec(name=name, dtype=str(value.dtype), shape=tuple(value.shape), layout="NC" if value.ndim == 2 else "other")
-
-
-def metadata_for(source: SourceModel, labels: tuple[str, ...]) -> Metadata:
-    """Return what the artifact says about itself."""
-    state = {True: "", False: ", untrained", None: ", weights as its factory made them"}[source.trained]
-    return Metadata(
-        description=f"{source.name} image classifier for {source.resolution} x {source.resolution} RGB images{state}",
-        author="exported with edgekit",
-        license="see the licence of the model and its weights",
-        edgekit_version=__version__,
-        preprocessing=source.preprocessing,
-        labels=labels,
-        trained=source.trained,
-    )
-
-
-def read_labels(path: Path | None, logits: TensorSpec) -> tuple[tuple[str, ...], str | None]:
-    """Read class names, one a line, and the file's sha256.
-
-    :raises BadInputError: unreadable, or not one line for each class.
-    """
-    if path is None:
-        return (), None
-    if logits.layout != "NC":
-        raise BadInputError(f"labels {path.name} belong to no output", why=f"{logits.name} has shape {logits.shape}, not (batch, classes)")
-    classes = logits.shape[-1]
-    try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"cannot read labels {path.name}", why=str(error)) from error
-    if len(labels) != classes:
-        raise BadInputError(
-            f"{path.name} has {len(labels)} labels, the model {classes} classes", hint="one class name a line, in the order of the logits"
-        )
-    return labels, artifact.digest(path)

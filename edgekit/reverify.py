@@ -10,7 +10,7 @@ from edgekit.foreign import verify_foreign
 from edgekit.manifest import methods_from_json
 from edgekit.methods import method_sources
 from edgekit.models.source import SourceModel, load_source
-from edgekit.pipeline import lowered_programs
+from edgekit.programs import lowered_programs
 from edgekit.recipe import Recipe, check_atol, portable_name
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target

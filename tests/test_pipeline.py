@@ -13,10 +13,12 @@ import pytest
 import edgekit
 from edgekit.artifact import digest, manifest_path, read_manifest
 from edgekit.capabilities import TARGETS
+from edgekit.declared import read_labels
 from edgekit.errors import ParityError, UsageError
 from edgekit.inspection import inspect_artifact
-from edgekit.pipeline import describe_parity, export_recipes, read_labels
+from edgekit.pipeline import export_recipes
 from edgekit.recipe import Recipe
+from edgekit.sentences import describe_parity
 from edgekit.targets.base import CannotRunHere
 from edgekit.targets.onnx import OnnxTarget
 from edgekit.verification.parity import Parity

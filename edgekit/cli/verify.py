@@ -33,9 +33,10 @@ def verify(
     edgekit verify emov2-5m_224_fp32.onnx --weights EMOv2_5M_224.pth --json
     edgekit verify converted_elsewhere.mlpackage --model my_net.py:build
     """
-    from edgekit.pipeline import describe_parity, require_parity
+    from edgekit.pipeline import require_parity
     from edgekit.quiet import stdout_to_stderr
     from edgekit.reverify import verify as run
+    from edgekit.sentences import describe_parity
 
     with stdout_to_stderr():
         parity = run(artifact, model=model, weights=weights, atol=atol)

@@ -1,0 +1,56 @@
+"""Brings a model's methods into the form a target gets: module rewrites, capture, graph rewrites, each proved."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from edgekit.capabilities import TargetFacts, target_facts
+from edgekit.capture import capture
+from edgekit.declared import metadata_for
+from edgekit.interface import MethodSpec
+from edgekit.methods import MethodSource
+from edgekit.models.source import SourceModel
+from edgekit.recipe import Recipe
+from edgekit.rewrites.apply import merge_reports, rewrite_modules, rewrite_program
+from edgekit.rewrites.base import RewriteReport
+from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
+from edgekit.targets.base import Counterparts, LoweringJob
+from edgekit.targets.registry import get_target
+from edgekit.verification.cases import Case
+
+Rewritten = tuple[dict[str, ExportedProgram], tuple[RewriteReport, ...]]
+"""A program for each method, and what each rewrite did to all of them."""
+
+
+def rewritten_programs(name: str, methods: Sequence[MethodSource], cases: Mapping[str, Case], facts: TargetFacts) -> Rewritten:
+    """Bring every method into the form a target gets; see :func:`rewritten_program`."""
+    done = {method.name: rewritten_program(name, method.module, facts, cases[method.name].example()) for method in methods}
+    return {method: program for method, (program, _) in done.items()}, merge_reports({method: reports for method, (_, reports) in done.items()})
+
+
+def rewritten_program(
+    name: str, module: nn.Module, facts: TargetFacts, example: tuple[Tensor, ...]
+) -> tuple[ExportedProgram, tuple[RewriteReport, ...]]:
+    """Bring a model, or a method of it, into the form a target gets: module rewrites, capture, graph rewrites, each proved.
+
+    :param name: the model's, for errors.
+    :raises CaptureError: it cannot be captured. :raises RewriteError: a rewrite changed a value.
+    """
+    module, module_reports = rewrite_modules(module, MODULE_REWRITES, facts, example)
+    program = capture(name, module, example)
+    program, graph_reports = rewrite_program(program, GRAPH_REWRITES, facts, example)
+    return program, module_reports + graph_reports
+
+
+def lowered_programs(
+    recipe: Recipe, source: SourceModel, sources: Sequence[MethodSource], methods: tuple[MethodSpec, ...], cases: Mapping[str, Case]
+) -> Counterparts:
+    """Make again the programs that an artifact was lowered from, where its values can be told by their nodes; else nothing."""
+    facts, target = target_facts(recipe.target), get_target(recipe.target)
+    if not target.keeps_names:
+        return {}
+    programs, _ = rewritten_programs(source.name, sources, cases, facts)
+    job = LoweringJob(programs=programs, methods=methods, recipe=recipe, metadata=metadata_for(source, ()), destination=Path())
+    return target.counterparts(job)
