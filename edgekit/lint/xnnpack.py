@@ -1,6 +1,7 @@
 """Rules for XNNPACK, from what it really took: of a ``.tflite`` when LiteRT loads it here, of a ``.pte`` when it was written."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from edgekit.lint.rules import Hit, Rule
 from edgekit.targets.executorch.partition import PteMethod
@@ -69,51 +70,37 @@ def takes_xnnpack(method: PteMethod) -> bool:
     return set(method.backends) <= {_BACKEND}
 
 
+Check = Callable[[Any], Iterator[Hit]]
+
 _OUTSIDE = "operators that XNNPACK does not take run in slower kernels, and cut the graph in parts"
 _PARTS = "between two parts values are copied, and no layout or memory is shared"
 
-TFLITE_RULES: tuple[Rule, ...] = (
-    Rule(
-        id="xnnpack-outside",
-        accelerator=_ACCELERATOR,
-        severity="warning",
-        statement=_OUTSIDE,
-        hint="another operator of XNNPACK's list, or the same outside the model",
-        source=_LITERT,
-        verified=_VERIFIED,
-        check=_outside_tflite,
-    ),
-    Rule(
-        id="xnnpack-parts",
-        accelerator=_ACCELERATOR,
-        severity="info",
-        statement=_PARTS,
-        hint="bring the operators outside (xnnpack-outside) to the beginning or the end, or inside",
-        source=_LITERT,
-        verified=_VERIFIED,
-        check=_parts_tflite,
-    ),
-)
 
-PTE_RULES: tuple[Rule, ...] = (
-    Rule(
-        id="xnnpack-outside",
-        accelerator=_ACCELERATOR,
-        severity="warning",
-        statement=_OUTSIDE,
-        hint="another operator of XNNPACK's list, or the same outside the model",
-        source=_EXECUTORCH,
-        verified=_VERIFIED,
-        check=_outside_pte,
-    ),
-    Rule(
-        id="xnnpack-parts",
-        accelerator=_ACCELERATOR,
-        severity="info",
-        statement=_PARTS,
-        hint="bring the operators outside (xnnpack-outside) to the beginning or the end, or inside",
-        source=_EXECUTORCH,
-        verified=_VERIFIED,
-        check=_parts_pte,
-    ),
-)
+def _rules(source: str, outside: Check, parts: Check) -> tuple[Rule, ...]:
+    """Return the two rules for one format."""
+    return (
+        Rule(
+            id="xnnpack-outside",
+            accelerator=_ACCELERATOR,
+            severity="warning",
+            statement=_OUTSIDE,
+            hint="another operator of XNNPACK's list, or the same outside the model",
+            source=source,
+            verified=_VERIFIED,
+            check=outside,
+        ),
+        Rule(
+            id="xnnpack-parts",
+            accelerator=_ACCELERATOR,
+            severity="info",
+            statement=_PARTS,
+            hint="bring the operators outside (xnnpack-outside) to the beginning or the end, or inside",
+            source=source,
+            verified=_VERIFIED,
+            check=parts,
+        ),
+    )
+
+
+TFLITE_RULES: tuple[Rule, ...] = _rules(_LITERT, _outside_tflite, _parts_tflite)
+PTE_RULES: tuple[Rule, ...] = _rules(_EXECUTORCH, _outside_pte, _parts_pte)
