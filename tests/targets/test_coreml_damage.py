@@ -283,3 +283,19 @@ def test_one_byte_of_emov2_is_found(emov2, tmp_path):
     assert parity.verdict == "fail"
     assert parity.operators.first_divergence.startswith(f"conv {convolutions[len(convolutions) // 2].outputs[0].name}, module stage")
     assert Path(path).name == "emov2-1m_224_fp16.mlpackage"
+
+
+def test_an_operator_whose_result_is_no_number_is_named(net, plain, tmp_path):
+    path = copied(plain, tmp_path)
+    program = Program(path)
+    content = bytearray(program.weights.read_bytes())
+    kernel = program.operations("conv")[1]
+    _, _, size, start = struct.unpack_from("<IIQQ", content, program.stored(kernel, "weight").offset)
+    content[start + size - 1] = 0x7F  # no number, in either precision
+    content[start + size - 2] = 0xFF
+    program.weights.write_bytes(content)
+    signed_again(path)
+    parity = verdict(net, "plain", path)
+    assert (parity.verdict, parity.sqnr_db) == ("fail", None)
+    assert "is not finite" in parity.reason
+    assert parity.operators.first_divergence.startswith("conv ")
