@@ -13,6 +13,8 @@ BACKENDS = ("xnnpack", "coreml", "vulkan", "portable")
 DEPLOYMENT_TARGETS = ("iOS17", "iOS16", "iOS18", "iOS26")
 FIRST_WITH_FUNCTIONS = "iOS18"
 """The oldest system whose Core ML packages hold several functions."""
+WITHOUT_FUNCTIONS = ("iOS16", "iOS17")
+"""Systems whose Core ML packages hold one."""
 
 
 @frozen(kw_only=True)

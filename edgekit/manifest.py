@@ -38,10 +38,11 @@ def build_document(
     origins: dict[str, Any],
     inspection: Inspection,
     parity: Parity,
+    notes: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal.
 
-    :param origins: from :func:`edgekit.origins.origins_table`.
+    :param origins: from :func:`edgekit.origins.origins_table`. :param notes: from :func:`edgekit.sentences.notes_on`.
     """
     return {
         "schema_version": artifact.MANIFEST_SCHEMA,
@@ -64,6 +65,7 @@ def build_document(
         "operators": dict(sorted(inspection.operators.items())),
         "delegation": attrs.asdict(inspection.delegation),
         "parity": parity.to_json(),
+        "notes": list(notes),
     }
 
 

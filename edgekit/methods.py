@@ -39,6 +39,11 @@ class MethodSource:
     after: str | None = None
 
 
+def has_exits(model: nn.Module) -> bool:
+    """Whether a model can stop early, so that its form is a choice."""
+    return isinstance(model, EarlyExitNetwork)
+
+
 def method_sources(model: nn.Module, form: str | None, confidence: ConfidenceName = "max_softmax") -> tuple[MethodSource, ...]:
     """Return the methods of a model.
 
@@ -46,7 +51,7 @@ def method_sources(model: nn.Module, form: str | None, confidence: ConfidenceNam
     :raises UsageError: a form for a model that declares no exits, or an exit it does not have.
     :raises ModelSourceError: it declares something that is no stages.
     """
-    if not isinstance(model, EarlyExitNetwork):
+    if not has_exits(model):
         if form is not None:
             raise UsageError("the model declares no exits", what=f"--early-exit {form}", hint="leave it out, or give the model exit_stages()")
         return (MethodSource(name=FORWARD, module=model),)

@@ -14,7 +14,7 @@ from edgekit.capabilities import TargetFacts, target_facts
 from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError
 from edgekit.manifest import build_document
-from edgekit.methods import MethodSource, method_sources
+from edgekit.methods import MethodSource, has_exits, method_sources
 from edgekit.models.source import SourceModel, check_resolution, default_resolution, load_source, slug_of
 from edgekit.origins import origins_table
 from edgekit.programs import Rewritten, rewritten_programs
@@ -24,7 +24,7 @@ from edgekit.requests import recipes_for
 from edgekit.rewrites.apply import rewrite_modules
 from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.registry import MODULE_REWRITES
-from edgekit.sentences import describe_parity, describe_rewrites
+from edgekit.sentences import describe_parity, describe_rewrites, notes_on
 from edgekit.targets.base import Delegation, LoweringJob
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import Case, eager_cases
@@ -50,6 +50,8 @@ class ExportedArtifact:
     rewrites: tuple[RewriteReport, ...]
     delegation: Delegation
     parity: Parity
+    notes: tuple[str, ...] = ()
+    """What is otherwise than one may expect, in sentences."""
 
 
 @frozen(kw_only=True)
@@ -62,15 +64,23 @@ class ExportResult:
 
 
 @frozen
+class _Form:
+    """What a model becomes: its methods, and what eager answers in each."""
+
+    methods: tuple[MethodSource, ...]
+    cases: dict[str, Case]
+    programs: dict[tuple[Any, ...], Rewritten] = field(factory=dict)
+    """Rewritten programs by what shaped them: targets that get the same rewrites share one."""
+
+
+@frozen
 class _Prepared:
     """What every target of one export starts from."""
 
     source: SourceModel
-    methods: tuple[MethodSource, ...]
     samples: tuple[Sample, ...]
-    cases: dict[str, Case]
-    programs: dict[tuple[Any, ...], Rewritten] = field(factory=dict)
-    """Rewritten programs by what shaped them: targets that get the same forms share one."""
+    forms: dict[str | None, _Form]
+    """By the early-exit form of the recipes; targets need not have the same."""
     selected: list[Selected] = field(factory=list)
     """What the eager model selects on the samples, once it is known."""
 
@@ -145,7 +155,7 @@ def export_recipes(
     """
     listener = listener or Silent()
     paths = check_request(recipes, output_dir, overwrite=overwrite)
-    prepared = prepare(recipes[0], listener)
+    prepared = prepare(recipes, listener)
     exported = []
     for recipe, path in zip(recipes, paths, strict=True):
         exported.append(_export_one(recipe, path, prepared, overwrite=overwrite, listener=listener))
@@ -171,29 +181,40 @@ def check_request(recipes: Sequence[Recipe], output_dir: Path, *, overwrite: boo
     return paths
 
 
-def prepare(recipe: Recipe, listener: Listener) -> _Prepared:
-    """Build the eager model and what it answers on the verification samples."""
+def prepare(recipes: Sequence[Recipe], listener: Listener) -> _Prepared:
+    """Build the eager model, in every form that is asked for, and what it answers on the verification samples."""
+    recipe = recipes[0]
     with stage(listener, "build") as step:
         source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
-        methods = method_sources(source.module, recipe.early_exit)
         samples = samples_for(source.module, source.preprocessing)
-        cases = eager_cases(source, methods, samples)
+        forms = {}
+        for form in {_for_model(recipe, source).early_exit: None for recipe in recipes}:
+            methods = method_sources(source.module, form)
+            forms[form] = _Form(methods, eager_cases(source, methods, samples))
         trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
         step.detail = f"{source.name}  {source.resolution}x{source.resolution}  {source.parameters / 1e6:.2f} M parameters  {trained}"
-    return _Prepared(source, methods, samples, cases)
+    return _Prepared(source, samples, forms)
+
+
+def _for_model(recipe: Recipe, source: SourceModel) -> Recipe:
+    recipe = attrs.evolve(recipe, resolution=source.resolution)
+    return recipe.for_exits() if has_exits(source.module) else recipe
 
 
 def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: bool, listener: Listener) -> ExportedArtifact:
     facts, target, source = target_facts(recipe.target), get_target(recipe.target), prepared.source
+    asked, recipe = recipe, _for_model(recipe, source)
+    form = prepared.forms[recipe.early_exit]
     start = time.perf_counter()
     with stage(listener, f"{facts.name}: rewrite") as step:
         key = (facts.forms, facts.limits)
-        if key not in prepared.programs:
-            prepared.programs[key] = rewritten_programs(source.name, prepared.methods, prepared.cases, facts)
-        programs, rewrites = prepared.programs[key]
+        if key not in form.programs:
+            form.programs[key] = rewritten_programs(source.name, form.methods, form.cases, facts)
+        programs, rewrites = form.programs[key]
         step.detail = describe_rewrites(rewrites)
-    recipe = attrs.evolve(recipe, resolution=source.resolution).for_methods(len(prepared.methods))
-    methods = tuple(method_spec(recipe, facts, case) for case in prepared.cases.values())
+    recipe = recipe.for_methods(len(form.methods))
+    notes = notes_on(asked, recipe)
+    methods = tuple(method_spec(recipe, facts, case) for case in form.cases.values())
     labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0])
     with artifact.staging(path.parent) as folder:
         staged = folder / path.name
@@ -205,7 +226,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             step.detail = f"{artifact.size_bytes(staged) / 1e6:.2f} MB {recipe.precision}"
         with stage(listener, f"{facts.name}: verify") as step:
             tolerance = tolerance_for(recipe.precision, recipe.atol)
-            parity = check_artifact(target, staged, methods, prepared.samples, prepared.cases, tolerance, counterparts)
+            parity = check_artifact(target, staged, methods, prepared.samples, form.cases, tolerance, counterparts)
             parity = with_selections(parity, selections(prepared.source, facts, prepared.samples, prepared.selected))
             step.detail = describe_parity(parity)
         require_parity(parity, path.name)
@@ -223,6 +244,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             origins=origins_table(counterparts or job.programs, {method.name: [tensor.name for tensor in method.outputs] for method in methods}),
             inspection=inspection,
             parity=parity,
+            notes=notes,
         )
         artifact.publish(staged, document, path, overwrite=overwrite)
     return ExportedArtifact(
@@ -237,6 +259,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         rewrites=rewrites,
         delegation=inspection.delegation,
         parity=parity,
+        notes=notes,
     )
 
 

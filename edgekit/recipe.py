@@ -17,7 +17,7 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen
 
-from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, TARGETS, TargetFacts, target_facts
+from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, TARGETS, WITHOUT_FUNCTIONS, TargetFacts, target_facts
 from edgekit.errors import RecipeError, UnknownNameError, UsageError
 
 EARLY_EXIT_FORMS = ("methods", "all", "last", "exit=K")
@@ -104,8 +104,23 @@ class Recipe:
             raise UsageError(f"resolution is {self.resolution}; an image has at least 1 pixel")
         if self.early_exit is not None:
             check_early_exit(self.early_exit)
+        if self.early_exit == "methods" and self.deployment_target in WITHOUT_FUNCTIONS:
+            raise UsageError(
+                f"{self.deployment_target} has no Core ML packages with a function an exit",
+                why=f"a package holds several functions from {FIRST_WITH_FUNCTIONS} on",
+                hint=f"--deployment-target {FIRST_WITH_FUNCTIONS}, or leave out --early-exit: one graph with all exits, to be chosen from outside",
+            )
         if self.atol is not None:
             check_atol(self.atol)
+
+    def for_exits(self) -> Self:
+        """Return the recipe for a network with exits, its form named.
+
+        Where none was asked for: ``methods``, or one graph with ``all`` exits on a system whose packages hold one function.
+        """
+        if self.early_exit is not None:
+            return self
+        return attrs.evolve(self, early_exit="all" if self.deployment_target in WITHOUT_FUNCTIONS else "methods")
 
     def for_methods(self, count: int) -> Self:
         """Return the recipe for an artifact with this many methods: where nothing was asked for, the oldest system that can hold them."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from edgekit.capabilities import FIRST_WITH_FUNCTIONS
+from edgekit.recipe import Recipe
 from edgekit.rewrites.base import RewriteReport
 from edgekit.verification.parity import Parity
 
@@ -13,6 +15,17 @@ def describe_rewrites(reports: Sequence[RewriteReport]) -> str:
     if not sites:
         return "nothing to rewrite"
     return f"{fired} rewrite{'s' * (fired > 1)} at {sites} site{'s' * (sites > 1)}, each proved; {skips} left alone"
+
+
+def notes_on(asked: Recipe, made: Recipe) -> tuple[str, ...]:
+    """Return what an artifact is that its request did not ask for and may not expect."""
+    notes = []
+    if asked.early_exit is None and made.early_exit == "all":
+        notes.append(
+            f"{made.deployment_target} has no packages with a function an exit, so this one is a single function with every exit's logits: an app "
+            f"chooses among them, and stopping early saves no time. --deployment-target {FIRST_WITH_FUNCTIONS} gives each exit its function"
+        )
+    return tuple(notes)
 
 
 def describe_parity(parity: Parity) -> str:

@@ -49,6 +49,28 @@ def test_the_oldest_system_that_can_hold_the_methods():
     assert other.for_methods(2) == other
 
 
+@pytest.mark.parametrize(
+    ("options", "form"),
+    [
+        ({"target": "tflite"}, "methods"),
+        ({"target": "coreml"}, "methods"),
+        ({"target": "coreml", "deployment_target": "iOS18"}, "methods"),
+        ({"target": "coreml", "deployment_target": "iOS17"}, "all"),
+        ({"target": "coreml", "deployment_target": "iOS16"}, "all"),
+        ({"target": "coreml", "deployment_target": "iOS16", "early_exit": "last"}, "last"),
+    ],
+)
+def test_the_form_of_a_network_with_exits_where_none_was_asked_for(options, form):
+    assert Recipe(model="chase-tiny", **options).for_exits().early_exit == form
+
+
+@pytest.mark.parametrize("system", ["iOS16", "iOS17"])
+def test_a_function_an_exit_is_refused_where_packages_hold_one(system):
+    with pytest.raises(UsageError, match=f"{system} has no Core ML packages with a function an exit") as caught:
+        Recipe(model="chase-tiny", target="coreml", early_exit="methods", deployment_target=system)
+    assert "leave out --early-exit" in caught.value.hint
+
+
 @pytest.mark.parametrize("form", ["methods", "all", "last", "exit=1", "exit=12"])
 def test_early_exit_forms(form):
     assert Recipe(model="chase-tiny", target="onnx", early_exit=form).early_exit == form

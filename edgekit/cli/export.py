@@ -114,6 +114,8 @@ def _show(result: "ExportResult") -> None:
 def _show_written(artifacts: "Sequence[ExportedArtifact]") -> None:
     for artifact in artifacts:
         console.note(f"wrote {artifact.path} ({artifact.size_bytes / 1e6:.2f} MB) and its manifest")
+        for note in artifact.notes:
+            console.note(f"  NOTE  {note}")
 
 
 def _show_plan(recipes: "tuple[Recipe, ...]", paths: list[Path], *, as_json: bool) -> None:
@@ -154,4 +156,5 @@ def _artifact(written: "ExportedArtifact") -> dict[str, Any]:
             "subgraphs": written.delegation.subgraphs,
         },
         "parity": written.parity.to_json(),
+        "notes": list(written.notes),
     }

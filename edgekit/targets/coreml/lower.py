@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch.export import ExportedProgram
 
-from edgekit.capabilities import FIRST_WITH_FUNCTIONS
+from edgekit.capabilities import FIRST_WITH_FUNCTIONS, WITHOUT_FUNCTIONS
 from edgekit.errors import LoweringError
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.quiet import quiet
@@ -21,7 +21,6 @@ from edgekit.targets.coreml.toolbox import coremltools
 from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
 
 _PROBABILITIES = "probabilities"
-_FUNCTION_FREE = (None, "iOS16", "iOS17")
 _DATE_KEY = "com.github.apple.coremltools.conversion_date"  # would make every day's bytes differ
 
 
@@ -64,7 +63,7 @@ def counterparts(job: LoweringJob) -> Counterparts:
 
 def _require_one_function_or_ios18(job: LoweringJob) -> None:
     target = job.recipe.deployment_target
-    if len(job.methods) > 1 and target in _FUNCTION_FREE:
+    if len(job.methods) > 1 and target in (None, *WITHOUT_FUNCTIONS):
         raise LoweringError(
             f"{len(job.methods)} methods do not fit into a Core ML package for {target}",
             what=f"methods: {', '.join(method.name for method in job.methods)}",
