@@ -6,8 +6,7 @@ from typing import Any
 from edgekit import artifact
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import BadInputError
-from edgekit.interface import Layout, MethodSpec, TensorSpec
-from edgekit.methods import IMAGE
+from edgekit.interface import IMAGE, Layout, MethodSpec, TensorSpec
 from edgekit.models.source import SourceModel
 from edgekit.recipe import Recipe
 from edgekit.targets.base import Metadata

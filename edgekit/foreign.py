@@ -11,8 +11,8 @@ import attrs
 import numpy as np
 
 from edgekit.errors import ArtifactError
-from edgekit.interface import MethodSpec, TensorSpec
-from edgekit.methods import IMAGE, MethodSource
+from edgekit.interface import IMAGE, MethodSpec, TensorSpec
+from edgekit.methods import MethodSource
 from edgekit.models.source import load_source
 from edgekit.targets.base import CannotRunHere, Executable, Interpreted, Target
 from edgekit.verification.cases import eager_cases

@@ -6,6 +6,16 @@ from attrs import frozen
 
 Layout = Literal["NCHW", "NHWC", "NC", "other"]
 
+FORWARD = "forward"
+"""What an only method is called, and the one that joins several."""
+IMAGE = "image"
+LOGITS = "logits"
+CONFIDENCE = "confidence"
+THRESHOLDS = "thresholds"
+"""An input of graphs that choose an exit themselves: ``(K - 1,)`` float32, the confidence from which on each exit but the last is taken."""
+EXIT = "exit"
+"""Their output: which exit was taken, ``(1,)`` int32, 1 for the first."""
+
 
 @frozen(kw_only=True)
 class TensorSpec:

@@ -18,14 +18,11 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from edgekit.errors import UsageError
+from edgekit.interface import CONFIDENCE, FORWARD, LOGITS
 from edgekit.ops.confidence import CONFIDENCES, ConfidenceName
 from edgekit.ops.early_exit import EarlyExitNetwork, Features, stages_of
 from edgekit.recipe import EARLY_EXIT_FORMS, check_early_exit
 
-IMAGE = "image"
-LOGITS = "logits"
-CONFIDENCE = "confidence"
-FORWARD = "forward"
 _FEATURE = "features_"
 T = TypeVar("T")
 

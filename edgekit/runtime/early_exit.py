@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from edgekit.errors import BadInputError, PolicyError
-from edgekit.interface import MethodSpec
-from edgekit.methods import CONFIDENCE, LOGITS, handed_on
+from edgekit.interface import CONFIDENCE, LOGITS, MethodSpec
+from edgekit.methods import handed_on
 from edgekit.policy.decide import decide, decide_by_confidence
 from edgekit.policy.policy import Policy
 

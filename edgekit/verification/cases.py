@@ -8,7 +8,8 @@ from attrs import frozen
 from torch import Tensor
 
 from edgekit.errors import ModelSourceError
-from edgekit.methods import IMAGE, MethodSource, handed_on
+from edgekit.interface import IMAGE
+from edgekit.methods import MethodSource, handed_on
 from edgekit.models.source import SourceModel, check_runs
 from edgekit.outputs import named_outputs
 from edgekit.verification.samples import Sample
