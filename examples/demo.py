@@ -28,7 +28,7 @@ def main() -> None:
     result = edgekit.export(MODEL, targets=TARGETS, output_dir=Path("out/demo"), overwrite=True, listener=StageLines())
 
     preprocessing = Preprocessing(resolution=224)
-    pixels = to_pixels(load_image(resources.files("edgekit") / "data" / PHOTOGRAPH), preprocessing)
+    pixels = to_pixels(load_image(resources.files("edgekit") / "photographs" / PHOTOGRAPH), preprocessing)
     image = normalise(pixels, preprocessing)
     with torch.no_grad():
         eager = edgekit.build_model(MODEL)(torch.from_numpy(image)).numpy()

@@ -32,7 +32,7 @@ def verification_samples(preprocessing: Preprocessing, count: int = _BASE) -> tu
 
     :param count: of all; beyond nine squares cut out of the photographs are added, of any size and place, every other one mirrored.
     """
-    images = [load_image(resources.files("edgekit") / "data" / name) for name in PHOTOGRAPHS]
+    images = [load_image(resources.files("edgekit") / "photographs" / name) for name in PHOTOGRAPHS]
     photographs = [to_pixels(image, preprocessing) for image in images]
     size = preprocessing.resolution
     ramp = np.linspace(0, 255, size, dtype=np.float64).astype(np.uint8)
