@@ -138,6 +138,8 @@ CONFIGS = {
         head_dim=8,
         num_classes=10,
     ),
+    # Published nowhere: half as wide as that for CIFAR-10.
+    "nano": evolve(_CIFAR10, growth=8, classifier_channels=64, attention_heads=8),
 }
 
 

@@ -22,12 +22,18 @@ _BLOCK_KERNEL = 5
 
 @dataclass(frozen=True, kw_only=True)
 class EMOv2Config:
-    """Sizes of one EMOv2; four values each, one a stage."""
+    """Sizes of one EMOv2; four values each, one a stage.
+
+    ``stem_stride``: of the first convolution. ``window``: side of an attention window in tokens; ``None``: what the paper
+    takes at the resolution, see :func:`window_for`.
+    """
 
     depths: tuple[int, int, int, int]
     dims: tuple[int, int, int, int]
     expansions: tuple[float, float, float, float]
     head_dims: tuple[int, int, int, int]
+    stem_stride: int = 2
+    window: int | None = None
 
 
 CONFIGS = {
@@ -36,6 +42,10 @@ CONFIGS = {
     "5m": EMOv2Config(depths=(3, 3, 9, 3), dims=(48, 72, 160, 288), expansions=(2, 3, 4, 4), head_dims=(16, 24, 32, 32)),
     "20m": EMOv2Config(depths=(3, 3, 13, 3), dims=(64, 128, 320, 448), expansions=(2, 3, 4, 4), head_dims=(16, 32, 32, 32)),
     "50m": EMOv2Config(depths=(5, 8, 20, 7), dims=(64, 128, 384, 512), expansions=(2, 3, 4, 4), head_dims=(16, 32, 32, 32)),
+    # Published nowhere: for 32 x 32 pixels, where stage 3 has 4 x 4 tokens, 2 x 2 windows in either partition.
+    "nano": EMOv2Config(
+        depths=(2, 2, 4, 2), dims=(32, 48, 96, 160), expansions=(2, 2.5, 3, 3), head_dims=(16, 16, 24, 32), stem_stride=1, window=2
+    ),
 }
 
 
@@ -103,13 +113,17 @@ class MetaMobileBlock(nn.Module):
 
 
 class EMOv2(nn.Module):
-    """The EMOv2 classifier: image ``(B, 3, R, R)`` to logits ``(B, num_classes)``; R a multiple of 32."""
+    """The EMOv2 classifier: image ``(B, 3, R, R)`` to logits ``(B, num_classes)``; R a multiple of 32 (of 16 with a stem of stride 1).
+
+    ``window``: where the configuration names none.
+    """
 
     def __init__(self, config: EMOv2Config, *, num_classes: int = 1000, window: int = 7) -> None:
         super().__init__()
+        window = config.window or window
         stem = config.dims[0] // 2
         self.stage0 = nn.Sequential(
-            ConvNormAct(3, stem, _STEM_KERNEL, stride=2, bias=True),
+            ConvNormAct(3, stem, _STEM_KERNEL, stride=config.stem_stride, bias=True),
             ConvNormAct(stem, stem, _STEM_KERNEL, groups=stem),
             ConvNormAct(stem, stem, 1, norm_act=False),
         )

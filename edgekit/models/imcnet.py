@@ -110,8 +110,9 @@ CONFIGS = {
     "s16": IMCNetConfig(dim=384, heads=6, mlp_dim=1536),
     "ti16": IMCNetConfig(dim=192, heads=3, mlp_dim=768),
     "cifar10": IMCNetConfig(dim=192, heads=3, mlp_dim=768, patch=4),
+    "nano": IMCNetConfig(dim=128, heads=4, mlp_dim=256, patch=4),
 }
-"""The first three have ViT's sizes; ``cifar10`` is for 32 x 32 pixels (Choice)."""
+"""The first three have ViT's sizes; ``cifar10`` and ``nano`` are for 32 x 32 pixels (Choice)."""
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,8 @@ class ModelEntry:
 
     ``parameters`` and ``macs`` (multiply-adds, matmuls included) are at the default resolution and number of classes. CHASE's
     macs are those of its last exit, IMC-Net's those of the regions that are selected. ``exit_macs``: to reach each exit and answer
-    there, the classifiers on the way included; empty for networks without exits.
+    there, the classifiers on the way included; empty for networks without exits. ``crop_ratio``: of a photograph's shorter side, how much the
+    network is shown.
     """
 
     name: str
@@ -23,6 +24,7 @@ class ModelEntry:
     num_classes: int = 1000
     methods: tuple[str, ...] = ("forward",)
     exit_macs: tuple[int, ...] = ()
+    crop_ratio: float = 0.875
 
     def check_resolution(self, resolution: int) -> None:
         """Refuse a resolution that the network cannot cut into whole pieces: EMOv2 and CHASE halve it, IMC-Net cuts patches.
@@ -53,10 +55,30 @@ MODELS: tuple[ModelEntry, ...] = (
     ModelEntry(name="emov2-5m", about=_EMOV2, parameters=5_126_440, macs=1_025_113_984, resolution=224, resolution_multiple=32),
     ModelEntry(name="emov2-20m", about=_EMOV2, parameters=20_195_208, macs=3_997_004_032, resolution=224, resolution_multiple=32),
     ModelEntry(name="emov2-50m", about=_EMOV2, parameters=49_815_560, macs=8_767_262_720, resolution=224, resolution_multiple=32),
+    ModelEntry(
+        name="emov2-nano",
+        about=_EMOV2,
+        parameters=725_690,
+        macs=14_954_688,
+        resolution=32,
+        resolution_multiple=16,
+        num_classes=10,
+        crop_ratio=1.0,
+    ),
     ModelEntry(name="imcnet-b16", about=_IMCNET, parameters=27_501_544, macs=7_390_047_744, resolution=224, resolution_multiple=16),
     ModelEntry(name="imcnet-s16", about=_IMCNET, parameters=7_263_208, macs=1_934_694_144, resolution=224, resolution_multiple=16),
     ModelEntry(name="imcnet-ti16", about=_IMCNET, parameters=2_010_088, macs=527_264_640, resolution=224, resolution_multiple=16),
     ModelEntry(name="imcnet-cifar10", about=_IMCNET, parameters=1_655_434, macs=152_678_016, resolution=32, resolution_multiple=4, num_classes=10),
+    ModelEntry(
+        name="imcnet-nano",
+        about=_IMCNET,
+        parameters=545_802,
+        macs=50_142_976,
+        resolution=32,
+        resolution_multiple=4,
+        num_classes=10,
+        crop_ratio=1.0,
+    ),
     ModelEntry(
         name="chase-imagenet",
         about=_CHASE,
@@ -99,6 +121,18 @@ MODELS: tuple[ModelEntry, ...] = (
         num_classes=10,
         methods=_exits(4),
         exit_macs=(864_832, 1_255_296, 1_563_232, 3_318_848),
+    ),
+    ModelEntry(
+        name="chase-nano",
+        about=_CHASE,
+        parameters=2_129_084,
+        macs=24_734_976,
+        resolution=32,
+        resolution_multiple=8,
+        num_classes=10,
+        methods=_exits(6),
+        exit_macs=(4_019_712, 7_031_808, 9_266_304, 12_242_176, 14_320_000, 24_734_976),
+        crop_ratio=1.0,
     ),
 )
 

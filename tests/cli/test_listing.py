@@ -19,7 +19,7 @@ PARAMETERS = {
     "imcnet-s16": 7_263_208,
     "imcnet-ti16": 2_010_088,
 }
-EXITS = {"chase-imagenet": 7, "chase-cifar10": 6, "chase-cifar100": 6, "chase-tiny": 4}
+EXITS = {"chase-imagenet": 7, "chase-cifar10": 6, "chase-cifar100": 6, "chase-tiny": 4, "chase-nano": 6}
 
 
 def test_models_as_json(cli):

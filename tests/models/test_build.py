@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from edgekit.errors import UsageError
+from edgekit.macs import eager_macs
 from edgekit.models.build import build_model
 from edgekit.models.registry import MODELS, model_entry
 
@@ -15,6 +16,13 @@ def test_rows_have_the_parameters_of_their_model(entry):
     with torch.device("meta"):  # sizes, not values
         model = _constructed(entry)
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in MODELS if entry.name.endswith("-nano")])
+def test_the_small_networks_cost_what_their_rows_say(name):
+    entry = model_entry(name)
+    counted = eager_macs(build_model(name), (torch.zeros(1, 3, entry.resolution, entry.resolution),))
+    assert counted.total == entry.macs
 
 
 def _constructed(entry):

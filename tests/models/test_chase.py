@@ -185,7 +185,7 @@ def test_configurations_are_closed_and_checked():
         CHASEConfig(7)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         CONFIGS["tiny"].layers = 2
-    assert {name: config.exits for name, config in CONFIGS.items()} == {"imagenet": 7, "cifar10": 6, "cifar100": 6, "tiny": 4}
+    assert {name: config.exits for name, config in CONFIGS.items()} == {"imagenet": 7, "cifar10": 6, "cifar100": 6, "tiny": 4, "nano": 6}
 
 
 # --- against a plain spelling ---------------------------------------------------------------------------

@@ -109,9 +109,20 @@ def test_parameters_and_macs_are_the_registrys_and_the_published_ones(name):
         assert f"{ours / 1e6:.{decimals}f}" == published
 
 
-def test_the_registry_lists_the_five_sizes():
-    assert [entry.name for entry in MODELS if entry.name.startswith("emov2-")] == list(PUBLISHED)
-    assert {f"emov2-{size}" for size in CONFIGS} == set(PUBLISHED)
+def test_the_registry_lists_the_five_sizes_and_the_small_one():
+    assert [entry.name for entry in MODELS if entry.name.startswith("emov2-")] == [*PUBLISHED, "emov2-nano"]
+    assert {f"emov2-{size}" for size in CONFIGS} == {*PUBLISHED, "emov2-nano"}
+
+
+def test_the_small_ones_two_partitions_differ():
+    model = EMOv2(CONFIGS["nano"], num_classes=10).eval()
+    attention = model.stage3[1].eops[0]
+    shapes = []
+    attention.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[2:]))
+    model(torch.zeros(1, 3, 32, 32))
+    assert (shapes, attention.window) == ([(4, 4)], 2)  # 2 x 2 windows
+    q, k, v = (torch.randn(1, channels, 4, 4, generator=torch.Generator().manual_seed(channels)) for channels in (96, 96, 288))
+    assert not torch.allclose(attention.attend(q, k, v, "neighbour"), attention.attend(q, k, v, "distant"), atol=1e-2)
 
 
 def test_macs_at_512_in_both_conventions():
