@@ -43,9 +43,7 @@ CONFIGS = {
     "20m": EMOv2Config(depths=(3, 3, 13, 3), dims=(64, 128, 320, 448), expansions=(2, 3, 4, 4), head_dims=(16, 32, 32, 32)),
     "50m": EMOv2Config(depths=(5, 8, 20, 7), dims=(64, 128, 384, 512), expansions=(2, 3, 4, 4), head_dims=(16, 32, 32, 32)),
     # Published nowhere: for 32 x 32 pixels, where stage 3 has 4 x 4 tokens, 2 x 2 windows in either partition.
-    "nano": EMOv2Config(
-        depths=(2, 2, 4, 2), dims=(32, 48, 96, 160), expansions=(2, 2.5, 3, 3), head_dims=(16, 16, 24, 32), stem_stride=1, window=2
-    ),
+    "nano": EMOv2Config(depths=(2, 2, 4, 2), dims=(32, 48, 96, 160), expansions=(2, 2.5, 3, 3), head_dims=(16, 16, 24, 32), stem_stride=1, window=2),
 }
 
 
