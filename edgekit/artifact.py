@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,17 @@ def read_manifest(artifact: Path) -> Manifest | None:
     return Manifest(path=path, document=document)
 
 
+def model_name(manifest: Manifest) -> str:
+    """Return the name of the model that an artifact is of.
+
+    :raises ArtifactError: the manifest does not tell it.
+    """
+    row = manifest.document.get("model")
+    if not isinstance(row, dict) or not isinstance(row.get("name"), str):
+        raise ArtifactError(f"{manifest.path.name} names no model", hint="export again with --overwrite")
+    return str(row["name"])
+
+
 def write_manifest(document: dict[str, Any], path: Path) -> None:
     """Write a manifest: sorted keys, so that equal content is equal bytes."""
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
@@ -103,6 +114,25 @@ def write_manifest(document: dict[str, Any], path: Path) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def update_manifest(artifact: Path, change: Callable[[Manifest], dict[str, Any]]) -> None:
+    """Replace an artifact's manifest by what ``change`` makes of it, in one step; the artifact is not touched.
+
+    :raises ArtifactError: there is no manifest, or as :func:`read_manifest`. :raises OutputError: the folder cannot be written.
+    """
+    place = manifest_path(artifact)
+    with staging(artifact.parent) as staged:
+        try:
+            with _locked(artifact.parent) as folder:  # an export must not put another pair here in between
+                manifest = read_manifest(artifact)
+                if manifest is None:
+                    raise ArtifactError(f"{artifact.name} has no manifest", where=str(artifact.parent))
+                write_manifest(change(manifest), staged / place.name)
+                (staged / place.name).replace(place)
+                os.fsync(folder)
+        except OSError as error:
+            raise _unwritable(artifact.parent, error) from error
 
 
 def check_output(artifact: Path, *, overwrite: bool) -> None:

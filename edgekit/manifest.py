@@ -10,6 +10,7 @@ from edgekit.capabilities import TargetFacts
 from edgekit.errors import ArtifactError
 from edgekit.interface import MethodSpec, Preprocessing, TensorSpec
 from edgekit.models.source import SourceModel
+from edgekit.policy.section import KEY, ExitSection
 from edgekit.recipe import Recipe
 from edgekit.rewrites.base import RewriteReport
 from edgekit.targets.base import Inspection
@@ -39,10 +40,12 @@ def build_document(
     inspection: Inspection,
     parity: Parity,
     notes: tuple[str, ...] = (),
+    exits: ExitSection | None = None,
 ) -> dict[str, Any]:
     """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal.
 
     :param origins: from :func:`edgekit.origins.origins_table`. :param notes: from :func:`edgekit.sentences.notes_on`.
+    :param exits: of a network that may stop early; ``None``: of another.
     """
     return {
         "schema_version": artifact.MANIFEST_SCHEMA,
@@ -66,6 +69,7 @@ def build_document(
         "delegation": attrs.asdict(inspection.delegation),
         "parity": parity.to_json(),
         "notes": list(notes),
+        KEY: None if exits is None else exits.to_json(),
     }
 
 

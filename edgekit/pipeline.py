@@ -13,6 +13,7 @@ from edgekit import artifact
 from edgekit.capabilities import TargetFacts, target_facts
 from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError
+from edgekit.exit_costs import exit_section
 from edgekit.manifest import build_document
 from edgekit.methods import MethodSource, has_exits, method_sources
 from edgekit.models.source import SourceModel, check_resolution, default_resolution, load_source, slug_of
@@ -245,6 +246,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             inspection=inspection,
             parity=parity,
             notes=notes,
+            exits=exit_section(recipe, form.methods, form.cases),
         )
         artifact.publish(staged, document, path, overwrite=overwrite)
     return ExportedArtifact(

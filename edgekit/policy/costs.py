@@ -7,9 +7,8 @@ from typing import Any
 
 from attrs import Attribute, field, fields, frozen
 
-from edgekit.artifact import read_manifest
 from edgekit.errors import BadInputError
-from edgekit.models.registry import MODELS, ModelEntry
+from edgekit.models.registry import MODELS
 from edgekit.policy.strict_json import read_json
 
 METRICS = ("macs", "ms", "bytes")
@@ -107,26 +106,6 @@ def model_macs(name: str) -> tuple[int, ...] | None:
     if not entry.exit_macs:
         raise BadInputError(f"{name} has no early exits", what=f"models with exits: {', '.join(row.name for row in MODELS if row.exit_macs)}")
     return entry.exit_macs
-
-
-def manifest_model(path: Path) -> tuple[str, tuple[int, ...] | None]:
-    """Return the model that an artifact was made of, and the multiply-adds of its exits; ``None``: not known.
-
-    :param path: an artifact beside its manifest, or the manifest.
-    :raises BadInputError: there is no manifest, or its artifact is another.
-    """
-    artifact = path.with_name(path.name.removesuffix(".manifest.json"))
-    manifest = read_manifest(artifact)
-    if manifest is None:
-        raise BadInputError(f"there is no manifest of {artifact.name}", where=str(artifact.parent), hint="--costs FILE, or --model NAME")
-    try:
-        name, resolution = str(manifest.document["model"]["name"]), manifest.document["recipe"]["resolution"]
-    except (KeyError, TypeError) as error:
-        raise BadInputError(f"the manifest of {artifact.name} names no model", hint="export again with --overwrite") from error
-    entry: ModelEntry | None = next((entry for entry in MODELS if entry.name == name), None)
-    if entry is None or resolution not in (None, entry.resolution):
-        return name, None
-    return name, entry.exit_macs or None
 
 
 def _of_bench(document: dict[str, Any], text: str) -> tuple[float, ...]:

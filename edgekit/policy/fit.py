@@ -89,7 +89,7 @@ def check_request(logits: ExitLogits, objective: Budget | TargetAccuracy, costs:
         purpose = "calibration" if calibrate else "a target accuracy"
         raise UsageError(f"{purpose} needs labels", why="the logits come without", hint="np.savez(path, logits=..., labels=...)")
     if costs.of(objective.cost) is None:
-        hint = "--costs-ms FILE" if objective.cost == "ms" else "--costs FILE, --model NAME, --manifest FILE, or costs_macs in the .npz"
+        hint = "--costs-ms FILE" if objective.cost == "ms" else "--costs FILE, --model NAME, --artifact FILE, or costs_macs in the .npz"
         raise UsageError(f"the {UNITS[objective.cost]} of the exits are not known", why="a policy is chosen by its cost", hint=hint)
     costs.check(logits.shape[0])
 

@@ -172,10 +172,15 @@ class Policy:
             "temperatures": _listed(self.temperatures),
             "patience": self.patience,
             "exit": self.exit,
-            "costs": {metric: _listed(self.costs.of(metric)) for metric in METRICS},
+            "costs": costs_json(self.costs),
             "fitted": None if self.fitted is None else attrs.asdict(self.fitted),
             "expected": None if self.expected is None else outcome_json(self.expected),
         }
+
+
+def costs_json(costs: Costs) -> dict[str, Any]:
+    """Return costs as plain JSON values."""
+    return {metric: _listed(costs.of(metric)) for metric in METRICS}
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
@@ -256,7 +261,7 @@ def policy_from_json(document: Any, where: str) -> Policy:
         temperatures=None if fields.is_null("temperatures") else fields.numbers("temperatures", before_last),
         patience=None if fields.is_null("patience") else fields.integer("patience"),
         exit=None if fields.is_null("exit") else fields.integer("exit"),
-        costs=_costs(fields.raw("costs"), exits, where),
+        costs=costs_from_json(fields.raw("costs"), exits, where),
     )
     if fields.text("fingerprint") != policy.fingerprint:
         raise PolicyError(
@@ -269,7 +274,12 @@ def policy_from_json(document: Any, where: str) -> Policy:
     return evolve(policy, fitted=_fitted(fields.raw("fitted"), where), expected=_expected(fields.raw("expected"), exits, where))
 
 
-def _costs(value: Any, exits: int, where: str) -> Costs:
+def costs_from_json(value: Any, exits: int | None, where: str) -> Costs:
+    """Make costs of their JSON values.
+
+    :param exits: how many; ``None``: any number. :param where: what errors call it.
+    :raises PolicyError: members that are unknown, missing, or no costs.
+    """
     row = Fields(value, METRICS, f"costs of {where}", PolicyError)
     try:
         return Costs(

@@ -73,20 +73,20 @@ class Fields:
             raise self._wrong(key, value, "true or false")
         return value
 
-    def integers(self, key: str, length: int) -> tuple[int, ...]:
+    def integers(self, key: str, length: int | None) -> tuple[int, ...]:
         """Return so many integers."""
         return tuple(int(self._as(key, value, int, "an integer")) for value in self.row(key, length))
 
-    def numbers(self, key: str, length: int) -> tuple[float, ...]:
+    def numbers(self, key: str, length: int | None) -> tuple[float, ...]:
         """Return so many numbers."""
         return tuple(float(self._as(key, value, (int, float), "a number")) for value in self.row(key, length))
 
-    def row(self, key: str, length: int) -> list[Any]:
-        """Return so many values of any type."""
+    def row(self, key: str, length: int | None) -> list[Any]:
+        """Return so many values of any type; ``None``: any number."""
         value = self._values[key]
         if not isinstance(value, list):
             raise self._wrong(key, value, "a list")
-        if len(value) != length:
+        if length is not None and len(value) != length:
             raise self._error(f"{self._where}: {key} has {len(value)} values", why=f"it needs {length}")
         return value
 

@@ -1,6 +1,10 @@
-"""Runs an artifact whose methods are exits, one after the other, until a policy lets the picture go."""
+"""Runs an artifact of a network with exits until a policy lets the picture go.
 
-from collections.abc import Callable, Mapping
+methods   exit_1(image) -> logits, confidence, features -> exit_2(features) -> ...     what is behind the exit is not called
+all       forward(image) -> logits_1, confidence_1, ..., logits_K, confidence_K        all of it is computed, the same answer is taken
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +14,10 @@ from edgekit.interface import CONFIDENCE, LOGITS, MethodSpec
 from edgekit.methods import handed_on
 from edgekit.policy.decide import decide, decide_by_confidence
 from edgekit.policy.policy import Policy
+from edgekit.policy.section import reads
 
 Array = np.ndarray
 Run = Callable[[str, Mapping[str, Array]], dict[str, Array]]
-
-GRAPH_CONFIDENCE = "max_softmax"
-"""What the methods compute beside the logits."""
 
 
 class EarlyExit(NamedTuple):
@@ -25,59 +27,91 @@ class EarlyExit(NamedTuple):
     exit: Array
 
 
-def run_early_exit(run: Run, methods: tuple[MethodSpec, ...], images: Array, policy: Policy, *, model: str | None) -> EarlyExit:
-    """Run pictures one by one; the methods behind a picture's exit are not called for it.
+def run_early_exit(
+    run: Run, methods: tuple[MethodSpec, ...], images: Array, policy: Policy, *, model: str | None, confidence: str | None
+) -> EarlyExit:
+    """Run pictures one by one, as artifacts take them; what is behind a picture's exit is not called for it.
 
     :param run: calls a method of the artifact on arrays by name.
     :param images: ``(B, ...)``, each as the first method takes it.
     :param model: the artifact's, where known.
+    :param confidence: the kind that the graph computes; ``None``: not known, so everything is decided from the logits.
     :raises PolicyError: the policy is for another model, another number of exits or classes.
-    :raises BadInputError: the artifact's methods are no exits, or the pictures are not of the first one's shape.
+    :raises BadInputError: the artifact has no exits, or the pictures are not of the shape it takes.
     """
     check_policy(policy, methods, model)
     (taken,) = methods[0].inputs
-    if images.ndim != len(taken.shape):
-        raise BadInputError(f"images of shape {images.shape}", what=f"expected (B, {', '.join(map(str, taken.shape[1:]))})")
-    answers = [_run_one(run, methods, {taken.name: images[index : index + 1]}, policy) for index in range(len(images))]
-    if not answers:
+    if not isinstance(images, np.ndarray) or images.ndim != len(taken.shape):
+        what = f"images of shape {images.shape}" if isinstance(images, np.ndarray) else f"images are a {type(images).__name__}"
+        raise BadInputError(what, what=f"expected an array (B, {', '.join(map(str, taken.shape[1:]))})")
+    if not len(images):
         raise BadInputError("no images")
+    direct = reads(policy, confidence) == CONFIDENCE
+    given = ({taken.name: images[index : index + 1]} for index in range(len(images)))
+    answers = [_leave(_answers(run, methods, image), policy, by_confidence=direct) for image in given]
     return EarlyExit(np.concatenate([logits for logits, _ in answers]), np.array([exit_number for _, exit_number in answers], dtype=np.int64))
 
 
-def check_policy(policy: Policy, methods: tuple[MethodSpec, ...], model: str | None) -> None:
+def check_exits(methods: Sequence[MethodSpec]) -> tuple[int, tuple[int, ...]]:
+    """Return how many exits an artifact has, and the widths of their logits, each once.
+
+    :raises BadInputError: it has none, or none to choose from.
+    """
+    stages = _stages(methods)
+    name = LOGITS if stages else f"{LOGITS}_"
+    found = [output for method in stages or methods for output in method.outputs if output.name.startswith(name)]
+    if len(found) < 2 or (stages and len(found) != len(stages)):
+        raise BadInputError(
+            "the artifact has no exits to choose from",
+            what=f"methods: {', '.join(method.name for method in methods)}",
+            hint="export a network with exits, with --early-exit methods or all",
+        )
+    return len(found), tuple(sorted({output.shape[-1] for output in found}))
+
+
+def check_policy(policy: Policy, methods: Sequence[MethodSpec], model: str | None) -> None:
     """Refuse a policy that was made for something else than an artifact's exits.
 
     :raises PolicyError: it was. :raises BadInputError: the artifact has no exits.
     """
-    logits = [next((tensor for tensor in method.outputs if tensor.name == LOGITS), None) for method in methods]
-    if not methods or not methods[0].name.startswith("exit_") or None in logits:
-        raise BadInputError(
-            "the artifact's methods are no exits", what=", ".join(method.name for method in methods), hint="export it with --early-exit"
-        )
-    classes = {tensor.shape[-1] for tensor in logits if tensor is not None}
-    if policy.exits != len(methods) or classes != {policy.classes}:
+    exits, classes = check_exits(methods)
+    if policy.exits != exits or classes != (policy.classes,):
         raise PolicyError(
             "the policy is for another network",
             what=f"{policy.exits} exits, {policy.classes} classes",
-            why=f"the artifact has {len(methods)} exits and {', '.join(map(str, sorted(classes)))} classes",
+            why=f"the artifact has {exits} exits and {', '.join(map(str, classes))} classes",
         )
     if policy.model is not None and model is not None and policy.model != model:
         raise PolicyError("the policy is for another network", what=policy.model, why=f"the artifact is of {model}")
 
 
-def _run_one(run: Run, methods: tuple[MethodSpec, ...], given: Mapping[str, Array], policy: Policy) -> tuple[Array, int]:
-    history: list[Array] = []
-    for number, method in enumerate(methods, start=1):
+def _stages(methods: Sequence[MethodSpec]) -> list[MethodSpec]:
+    """Return the methods that are exits, first exit first."""
+    return [method for method in methods if method.name.startswith("exit_")]
+
+
+def _answers(run: Run, methods: Sequence[MethodSpec], given: Mapping[str, Array]) -> Iterator[tuple[Array, Array]]:
+    """Give each exit's logits ``(1, classes)`` and confidence ``(1,)``, computed when it is asked for."""
+    stages = _stages(methods)
+    for method in stages:
         outputs = run(method.name, given)
-        history.append(outputs[LOGITS])
-        if number == len(methods) or _leaves(policy, number, history, outputs):
-            break
+        yield outputs[LOGITS], outputs[CONFIDENCE]
         given = handed_on(outputs)
+    if not stages:
+        outputs = run(methods[0].name, given)
+        for number in range(1, check_exits(methods)[0] + 1):
+            yield outputs[f"{LOGITS}_{number}"], outputs[f"{CONFIDENCE}_{number}"]
+
+
+def _leave(answers: Iterator[tuple[Array, Array]], policy: Policy, *, by_confidence: bool) -> tuple[Array, int]:
+    """Return the logits and the exit that a policy takes; no answer behind it is asked for.
+
+    :param by_confidence: the graph's own decides, else the logits do.
+    """
+    history: list[Array] = []
+    for number, (logits, confidence) in enumerate(answers, start=1):
+        history.append(logits)
+        leaves = decide_by_confidence(policy, number, confidence.astype(np.float32)) if by_confidence else decide(policy, history)
+        if leaves.all():
+            break
     return history[-1], len(history)
-
-
-def _leaves(policy: Policy, number: int, history: list[Array], outputs: Mapping[str, Array]) -> bool:
-    """Decide by the graph's own confidence where the policy asks for that: a phone does the same."""
-    if policy.kind == GRAPH_CONFIDENCE and policy.temperatures is None and CONFIDENCE in outputs:
-        return bool(decide_by_confidence(policy, number, outputs[CONFIDENCE].astype(np.float32))[0])
-    return bool(decide(policy, history)[0])

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
-from edgekit.artifact import Manifest, read_manifest
+from edgekit.artifact import Manifest, model_name, read_manifest
 from edgekit.capabilities import TARGETS, TargetFacts
-from edgekit.errors import ArtifactError, UnknownNameError, UsageError
+from edgekit.errors import ArtifactError, PolicyError, UnknownNameError, UsageError
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.manifest import methods_from_json, native_method
 from edgekit.policy.policy import Policy
-from edgekit.runtime.early_exit import EarlyExit, run_early_exit
+from edgekit.policy.section import ExitSection, section_of
+from edgekit.runtime.early_exit import EarlyExit, check_exits, check_policy, run_early_exit
 from edgekit.targets.base import Executable
 from edgekit.targets.registry import get_target
 
@@ -53,6 +54,8 @@ class LoadedArtifact:
     manifest: Manifest | None
     methods: tuple[MethodSpec, ...]
     executable: Executable
+    exits: ExitSection | None = None
+    """What the manifest says of its exits, the policy among it."""
 
     def run(self, method: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run a method on arrays by input name and return its outputs by name.
@@ -74,13 +77,24 @@ class LoadedArtifact:
         results = self.executable.run(method, given)
         return {tensor.name: results[native.name] for native, tensor in zip(own.outputs, spec.outputs, strict=True)}
 
-    def run_early_exit(self, images: Array, policy: Policy) -> EarlyExit:
+    @property
+    def model(self) -> str | None:
+        """The name of the model it is of, where that is known."""
+        return None if self.manifest is None else model_name(self.manifest)
+
+    def run_early_exit(self, images: Array, policy: Policy | None = None) -> EarlyExit:
         """Run pictures ``(B, ...)``, each as the first method takes it, until the policy lets each go; report where that was.
 
-        :raises PolicyError: the policy is for another network. :raises BadInputError: the artifact's methods are no exits.
+        :param policy: ``None``: the one in the manifest.
+        :raises PolicyError: the policy is for another network, or there is none.
+        :raises BadInputError: the artifact has no exits, or the pictures are not of the shape it takes.
         """
-        model = None if self.manifest is None else str(self.manifest.document["model"]["name"])
-        return run_early_exit(self.run, self.methods, images, policy, model=model)
+        policy = policy or (None if self.exits is None else self.exits.policy)
+        if policy is None:
+            check_exits(self.methods)
+            raise PolicyError(f"{self.path.name} holds no policy", hint=f"give one, or edgekit policy attach {self.path.name} --policy FILE")
+        confidence = None if self.exits is None else self.exits.confidence
+        return run_early_exit(self.run, self.methods, images, policy, model=self.model, confidence=confidence)
 
 
 def _fitted(array: Array, spec: TensorSpec) -> Array:
@@ -100,7 +114,8 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> LoadedArtifact:
     """Open an artifact from disk, checking it against its manifest where there is one.
 
     :param threads: threads the runtime may use, where it lets itself be told.
-    :raises ArtifactError: missing, truncated, foreign, or not what its manifest says.
+    :raises ArtifactError: missing, truncated, foreign, or not what its manifest says. :raises PolicyError: the policy stored there is none, or
+        for another network.
     :raises MissingExtraError: the runtime is not installed.
     """
     path = Path(path)
@@ -110,4 +125,7 @@ def load_artifact(path: str | Path, *, threads: int = 1) -> LoadedArtifact:
     methods = executable.methods if manifest is None else methods_from_json(manifest.document.get("methods"))
     for method in methods:
         native_method(executable.methods, method)
-    return LoadedArtifact(path=path, target=facts, manifest=manifest, methods=methods, executable=executable)
+    exits = None if manifest is None else section_of(manifest)
+    if manifest is not None and exits is not None and exits.policy is not None:
+        check_policy(exits.policy, methods, model_name(manifest))
+    return LoadedArtifact(path=path, target=facts, manifest=manifest, methods=methods, executable=executable, exits=exits)

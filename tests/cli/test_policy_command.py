@@ -63,7 +63,7 @@ def test_fit_writes_a_policy_and_prints_one_document(cli, val, tmp_path):
     ran = cli("policy", "fit", "--logits", val, "--model", "chase-tiny", "--budget-macs", "1.5e6", "-o", path, "--json")
     assert ran.code == 0, ran.err
     document = ran.document()
-    assert document.keys() == {"schema_version", "command", "path", "plot", "policy", "curve"}
+    assert document.keys() == {"schema_version", "command", "path", "artifacts", "plot", "policy", "curve"}
     assert (document["schema_version"], document["command"], document["path"], document["plot"]) == (1, "policy fit", str(path), None)
     assert document["policy"] == json.loads(path.read_text())
     assert document["policy"].keys() == POLICY
@@ -185,7 +185,7 @@ def test_a_plot_without_labels_shows_where_samples_leave(cli, fitted, tmp_path):
         (3, ("--budget-macs", "1", "--costs", "none.json"), "cannot read none.json"),
         (3, ("--budget-macs", "1", "--costs", "4,3,2,1"), "fall from one exit to the next"),
         (3, ("--budget-macs", "1", "--costs", "1,nan,3,4"), "not finite"),
-        (3, ("--budget-macs", "1", "--manifest", "none.pte"), "there is no manifest of none.pte"),
+        (3, ("--budget-macs", "1", "--artifact", "none.pte"), "none.pte has no manifest"),
         (6, ("--budget-macs", "0.5", "--costs", "1,2,3,4"), "the cheapest needs 1 MACs"),
         (6, ("--target-accuracy", "1", "--costs", "1,2,3,4"), "the best found is"),
     ],
@@ -226,10 +226,10 @@ def test_an_error_with_json_is_one_document(cli, val, tmp_path):
 
 def test_help_has_examples(cli):
     assert "edgekit policy fit --logits val.npz --model chase-imagenet --budget-macs 1.0e9" in cli("policy", "--help").out
-    for command in ("fit", "apply"):
+    for command, example in (("fit", "--"), ("apply", "--"), ("attach", "net.tflite")):
         ran = cli("policy", command, "--help")
         assert ran.code == 0
-        assert f"edgekit policy {command} --" in ran.out
+        assert f"edgekit policy {command} {example}" in ran.out
 
 
 def test_a_plot_without_matplotlib_says_what_to_install(refused, monkeypatch, val, tmp_path):

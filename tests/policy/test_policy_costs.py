@@ -1,17 +1,15 @@
 """Costs of exits: where they come from, and what is refused."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from edgekit.artifact import digest
 from edgekit.errors import BadInputError
 from edgekit.models.chase import CHASE, CONFIGS
 from edgekit.models.registry import MODELS
-from edgekit.policy.costs import Costs, manifest_model, model_macs, read_costs, read_ms
+from edgekit.policy.costs import Costs, model_macs, read_costs, read_ms
 
 
 def written(tmp_path, document) -> str:
@@ -111,26 +109,3 @@ def test_a_missing_file_is_refused():
     for read in (read_costs, read_ms):
         with pytest.raises(BadInputError, match="cannot read"):
             read("none.json")
-
-
-def manifest(tmp_path, document) -> Path:
-    artifact = tmp_path / "net.pte"
-    artifact.write_bytes(b"x")
-    place = tmp_path / "net.pte.manifest.json"
-    place.write_text(json.dumps({"schema_version": 1, "artifact": {"sha256": digest(artifact)}} | document))
-    return place
-
-
-def test_a_manifest_names_its_model(tmp_path):
-    def made(name, resolution):
-        return manifest(tmp_path, {"model": {"name": name}, "recipe": {"resolution": resolution}})
-
-    assert manifest_model(made("chase-tiny", None)) == ("chase-tiny", model_macs("chase-tiny"))
-    assert manifest_model(made("chase-tiny", 32).with_name("net.pte")) == ("chase-tiny", model_macs("chase-tiny"))
-    assert manifest_model(made("chase-tiny", 64)) == ("chase-tiny", None)
-    assert manifest_model(made("net.py:build", 32)) == ("net.py:build", None)
-    assert manifest_model(made("emov2-1m", 224)) == ("emov2-1m", None)
-    with pytest.raises(BadInputError, match="names no model"):
-        manifest_model(manifest(tmp_path, {"model": None}))
-    with pytest.raises(BadInputError, match="there is no manifest"):
-        manifest_model(tmp_path / "other.pte")
