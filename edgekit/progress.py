@@ -2,8 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes received so far and their total, None where the server does not tell."""
 
 
 class Listener(Protocol):

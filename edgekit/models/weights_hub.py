@@ -17,19 +17,17 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from attrs import frozen
 
+from edgekit.cache import CACHE_VARIABLE, cache_folder
 from edgekit.errors import CheckpointError, EdgekitError, OutputError, UnknownNameError, UsageError
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes received so far and their total, None where the server does not tell."""
+from edgekit.progress import Progress
 
 URL_VARIABLE = "EDGEKIT_WEIGHTS_URL"
-CACHE_VARIABLE = "EDGEKIT_CACHE"
 
 # Tried in order; a later one only where the earlier answers 404. github.com/.../raw/... redirects to the host of raw files.
 # The repository's README sends readers to the second for the same file names.
@@ -89,24 +87,6 @@ def official_file(name: str, *, resolution: int = 224, kd: bool = False) -> Offi
     raise UsageError(
         f"no weights of {name} are published at {resolution} pixels {'with' if kd else 'without'} distillation", what=f"published: {offered}"
     )
-
-
-def cache_folder() -> Path:
-    """Return where downloads are kept: ``$EDGEKIT_CACHE``, ``$XDG_CACHE_HOME/edgekit`` or ``~/.cache/edgekit``.
-
-    Raises:
-        OutputError: none of the variables is set and there is no home folder.
-
-    """
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    if shared and Path(shared).is_absolute():  # the XDG specification: a relative path is to be ignored
-        return Path(shared) / "edgekit"
-    try:
-        return Path.home() / ".cache" / "edgekit"
-    except RuntimeError as error:
-        raise OutputError("there is no folder to keep downloads in", why=str(error), hint=f"set {CACHE_VARIABLE}") from error
 
 
 def git_blob_id(path: Path) -> str:
