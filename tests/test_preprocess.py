@@ -106,6 +106,27 @@ def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     assert caught.value.hint == "scale it down first"
 
 
+def test_a_huge_file_is_refused_before_it_is_read_whole(tmp_path, monkeypatch):
+    file = saved(tmp_path, gradient(100, 101))
+    monkeypatch.setattr(module, "_MAX_FILE_BYTES", 100)
+    with pytest.raises(BadInputError, match=r"image\.png has more than 0 MB"):
+        load_image(file)
+
+
+def test_a_long_thin_picture_is_refused_before_it_is_resized():
+    """The file has a few hundred bytes; 64 x 6,400,000 pixels would take a gigabyte."""
+    with pytest.raises(BadInputError, match="1 x 100000 pixels would be resized to 64 x 6400000"):
+        to_pixels(Image.new("RGB", (1, 100_000)), Preprocessing(resolution=56))
+
+
+def test_formats_that_need_other_programs_are_not_opened(tmp_path):
+    file = tmp_path / "image.eps"
+    gradient(8, 8).save(file, "eps")
+    with pytest.raises(BadInputError, match=r"cannot read the image image\.eps") as caught:
+        load_image(file)
+    assert caught.value.why.startswith("it is none of JPEG, PNG")
+
+
 def png() -> bytes:
     stream = io.BytesIO()
     gradient(40, 40).save(stream, "png")
