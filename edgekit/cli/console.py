@@ -1,14 +1,21 @@
 """What people read: errors, stages and tables on stderr; stdout is for data."""
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
+import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError
+from edgekit.progress import Progress
+
+_BAR_AFTER_S = 2.0
+_BAR_WIDTH = 30
 
 
 def note(text: str) -> None:
@@ -87,6 +94,29 @@ class StageLines:
         if self._live:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def byte_bar(*, quiet: bool = False) -> Iterator[Progress | None]:
+    """Yield what shows the bytes of a transfer as a bar on stderr, once it has taken two seconds; None where nobody watches."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    start = time.monotonic()
+
+    def show(done: int, total: int | None) -> None:
+        if time.monotonic() - start >= _BAR_AFTER_S:
+            full = round(_BAR_WIDTH * done / total) if total else 0
+            bar = f"[{'#' * full}{'.' * (_BAR_WIDTH - full)}] " if total else ""
+            share = f" of {total / 1e6:.1f}" if total else ""
+            sys.stderr.write(f"\r\033[K  {bar}{done / 1e6:.1f}{share} MB")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
 
 
 def _numeric(cell: str) -> bool:

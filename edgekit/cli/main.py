@@ -11,6 +11,7 @@ from typer._click.exceptions import ClickException  # typer carries click inside
 
 from edgekit import __version__
 from edgekit.cli import console
+from edgekit.cli.data import data
 from edgekit.cli.doctor import doctor
 from edgekit.cli.export import export
 from edgekit.cli.inspect import inspect
@@ -37,6 +38,7 @@ app = typer.Typer(
 for command in (export, verify, inspect, lint, models, targets, doctor):
     app.command()(command)
 app.add_typer(policy, name="policy")
+app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 
 

@@ -31,16 +31,9 @@ def pull(
     """
     from edgekit.models.weights_hub import pull_weights
 
-    path = pull_weights(model, resolution=resolution, kd=kd, progress=_show_progress if sys.stderr.isatty() else None)
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K")
+    with console.byte_bar() as progress:
+        path = pull_weights(model, resolution=resolution, kd=kd, progress=progress)
     if as_json:
         console.print_json({"schema_version": 1, "command": "weights pull", "model": model, "path": str(path)})
     else:
         sys.stdout.write(f"{path}\n")
-
-
-def _show_progress(done: int, total: int | None) -> None:
-    share = f" of {total / 1e6:.1f}" if total else ""
-    sys.stderr.write(f"\r\033[K  {done / 1e6:.1f}{share} MB")
-    sys.stderr.flush()

@@ -28,7 +28,6 @@ _PER_STRIP = 10_000
 _TRAIN_STRIPS = tuple(f"data_batch_{number}.png" for number in range(1, 6))
 _TEST_STRIPS = ("test_batch.png",)
 _TRAIN_LABELS, _TEST_LABELS = "train_lables.json", "test_lables.json"  # sic
-FILES = (*_TRAIN_STRIPS, *_TEST_STRIPS, _TRAIN_LABELS, _TEST_LABELS)
 
 
 def read_cifar10(folder: Path, split: Split) -> PixelPictures:

@@ -96,3 +96,22 @@ def without_repeats(contents: Iterator[tuple[int, bytes]]) -> list[int]:
     for number, content in contents:
         seen.setdefault(content, number)
     return sorted(seen.values())
+
+
+def check_labels(pictures: Pictures, num_classes: int) -> None:
+    """Refuse labels that a model of ``num_classes`` cannot give, and pictures without labels where accuracy is asked for.
+
+    :raises BadInputError: the first picture without a label, or with one that is too large, is named.
+    """
+    for index in range(len(pictures)):
+        label = pictures.label(index)
+        if label is None:
+            raise BadInputError(
+                f"{pictures.name(index)} in {pictures.origin} has no label", hint="sort the pictures into class folders, or add labels.csv"
+            )
+        if label >= num_classes:
+            raise BadInputError(
+                f"{pictures.name(index)} in {pictures.origin} has the label {label}",
+                what=f"the model has {num_classes} classes, from 0",
+                hint="is it the right file of labels, and does it count from 0?",
+            )
