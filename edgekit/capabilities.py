@@ -122,6 +122,19 @@ _TFLITE_VERSION = "litert-torch 0.10.0, ai-edge-litert 2.3.0"
 _EXECUTORCH_VERSION = "executorch 1.5.1"
 _COREAI_VERSION = "coreai-torch 0.4.3, coreai-core 1.0.0b3"
 
+_ORDER_STATISTICS = Form(
+    rewrite="order_statistics_as_quantiles",
+    measured="LiteRT loads no file with a sort, which top-k becomes; no vendor's converter takes a median",
+)
+_KEPT_ROWS = Form(
+    rewrite="kept_rows_by_products",
+    measured="not measured by itself; takes and puts by products stay in the delegates of LiteRT and ExecuTorch, as with fixed_count_one_hot",
+)
+_KEPT_PLACES = Form(
+    rewrite="kept_places_by_top_k",
+    measured="not measured by itself; onnxruntime is as fast with indices, as with fixed_count_gather",
+)
+
 TARGETS: tuple[TargetFacts, ...] = (
     TargetFacts(
         name="coreml",
@@ -155,6 +168,8 @@ TARGETS: tuple[TargetFacts, ...] = (
         ),
     ),
     TargetFacts(
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
         name="tflite",
         alias="litert",
         suffix=".tflite",
@@ -193,6 +208,8 @@ TARGETS: tuple[TargetFacts, ...] = (
         ),
     ),
     TargetFacts(
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
         name="executorch",
         suffix=".pte",
         about="ExecuTorch program, XNNPACK delegate (or Core ML, Vulkan, portable kernels)",
@@ -231,6 +248,8 @@ TARGETS: tuple[TargetFacts, ...] = (
         ),
     ),
     TargetFacts(
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
         name="onnx",
         suffix=".onnx",
         about="ONNX model, for onnxruntime and as a reference",
@@ -263,6 +282,8 @@ TARGETS: tuple[TargetFacts, ...] = (
         precisions=("fp32", "fp16"),
         inputs=("tensor",),
         image_layout="NCHW",
+            _ORDER_STATISTICS,
+            _KEPT_PLACES,
         limits=(
             Limit(
                 rule="max_rank",
@@ -309,6 +330,8 @@ def target_facts(name: str) -> TargetFacts:
     :raises UnknownNameError: no such target.
     """
     for target in TARGETS:
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
         if name in (target.name, target.alias):
             return target
     raise UnknownNameError("target", name, [n for t in TARGETS for n in (t.name, t.alias) if n])

@@ -13,6 +13,7 @@
     │   └── OutputError
     ├── CannotExportError     4  the model cannot be rewritten or lowered
     │   ├── CaptureError         torch.export stops
+    │   ├── DataDependentError   a size depends on what a tensor holds
     │   ├── RewriteError         a rewrite changed what the program computes
     │   └── LoweringError        a vendor's converter stops
     ├── ParityError           5  the artifact does not compute what the model computes
@@ -124,6 +125,10 @@ class CannotExportError(EdgekitError):
 
 class CaptureError(CannotExportError):
     """``torch.export`` cannot capture the model."""
+
+
+class DataDependentError(CannotExportError):
+    """The size of a value depends on what a tensor holds, and no rewrite makes it static."""
 
 
 class RewriteError(CannotExportError):

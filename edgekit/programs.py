@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.capabilities import TargetFacts, target_facts
 from edgekit.capture import capture
 from edgekit.declared import metadata_for
+from edgekit.masks.captured import captured, check_samples
+from edgekit.masks.dynamic import refuse_masks_left
 from edgekit.interface import MethodSpec
 from edgekit.methods import MethodSource
 from edgekit.models.source import SourceModel
@@ -26,22 +29,34 @@ Rewritten = tuple[dict[str, ExportedProgram], tuple[RewriteReport, ...]]
 
 def rewritten_programs(name: str, methods: Sequence[MethodSource], cases: Mapping[str, Case], facts: TargetFacts) -> Rewritten:
     """Bring every method into the form a target gets; see :func:`rewritten_program`."""
-    done = {method.name: rewritten_program(name, method.module, facts, cases[method.name].example()) for method in methods}
+    done = {
+        method.name: rewritten_program(name, method.module, facts, cases[method.name].example(), samples=_samples(cases[method.name]))
+        for method in methods
+        if method.name in cases and not method.joins
+    }
     return {method: program for method, (program, _) in done.items()}, merge_reports({method: reports for method, (_, reports) in done.items()})
 
 
 def rewritten_program(
-    name: str, module: nn.Module, facts: TargetFacts, example: tuple[Tensor, ...]
+    name: str, module: nn.Module, facts: TargetFacts, example: tuple[Tensor, ...], *, samples: Sequence[tuple[Tensor, ...]] = ()
 ) -> tuple[ExportedProgram, tuple[RewriteReport, ...]]:
     """Bring a model, or a method of it, into the form a target gets: module rewrites, capture, graph rewrites, each proved.
 
     :param name: the model's, for errors.
-    :raises CaptureError: it cannot be captured. :raises RewriteError: a rewrite changed a value.
+    :param samples: inputs on which each boolean mask has to keep as many values as on the example.
+    :raises CaptureError: it cannot be captured. :raises DataDependentError: a size depends on values.
+    :raises ParityError: a mask keeps another number on a sample. :raises RewriteError: a rewrite changed a value.
     """
     module, module_reports = rewrite_modules(module, MODULE_REWRITES, facts, example)
-    program = capture(name, module, example)
-    program, graph_reports = rewrite_program(program, GRAPH_REWRITES, facts, example)
+    found = captured(name, module, example)
+    check_samples(name, module, found.masks, samples)
+    program, graph_reports = rewrite_program(found.program, GRAPH_REWRITES, facts, example)
+    refuse_masks_left(name, program, graph_reports)
     return program, module_reports + graph_reports
+
+def _samples(case: Case) -> list[tuple[Tensor, ...]]:
+    return [tuple(torch.from_numpy(value.copy()) for value in given.values()) for given in case.inputs]
+
 
 
 def lowered_programs(

@@ -23,8 +23,20 @@ def user_frame(error: BaseException) -> str | None:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_file(frame.filename)]
     if not frames:
         return None
-    frame = frames[-1]
+    return _described(frames[-1])
+
+
+def _described(frame: traceback.FrameSummary) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno}, in {frame.name}    {frame.line or ''}".rstrip()
+
+
+def running_line(outer: int) -> str | None:
+    """Return the same for the innermost frame that runs now, of the user's code.
+
+    :param outer: how many frames are not asked: those that ran what runs the model.
+    """
+    own = [frame for frame in traceback.extract_stack()[outer:] if is_user_file(frame.filename)]
+    return _described(own[-1]) if own else None
 
 
 def model_line(stack_trace: str | None) -> str | None:

@@ -73,7 +73,7 @@ class QuantileByCounting:
         ranks = build.compared_ranks(x, rows, count) if self.compare else build.clipped_ranks(x, rows, count)
         found = [build.between(x, ranks, rows, count, (count - 1) * q, plan.interpolation) for q in plan.quantiles]
         shape = list(shape_of(node))
-        shaped = [build.call(_ATEN.reshape.default, value, shape[1:] if plan.several else shape) for value in found]
+        shaped = [build.shaped(value, shape[1:] if plan.several else shape) for value in found]
         if not plan.several:
             return [(node, shaped[0])]
         return [(node, build.call(_ATEN.stack.default, shaped, 0))]
@@ -109,6 +109,10 @@ class _Builder:
             x = self.call(_ATEN.permute.default, x, [*(d for d in range(len(shape)) if d != axis), axis])
         rows = math.prod(shape) // shape[axis]
         return self.call(_ATEN.reshape.default, x, [rows, shape[axis], 1]), rows, shape[axis]
+
+    def shaped(self, value: fx.Node, shape: list[int]) -> fx.Node:
+        """Bring ``(R, 1, 1)`` into a shape; a single number not by a reshape, which Core AI stops at (coreai-core 1.0.0b3)."""
+        return self.call(_ATEN.reshape.default, value, shape) if shape else self.call(_ATEN.squeeze.dims, value, [0, 1, 2])
 
     def _vectors(self, count: int, x: fx.Node) -> tuple[fx.Node, fx.Node, fx.Node]:
         """Return 0 to n - 1 as a row and as a column, and a row of ones; all quantiles of n values share them."""

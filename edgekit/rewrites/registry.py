@@ -13,6 +13,8 @@ from edgekit.rewrites.fold_batch_norm_forward import FoldBatchNormForward
 from edgekit.rewrites.fold_channel_scale import FoldChannelScale
 from edgekit.rewrites.fold_layer_norm_affine import FoldLayerNormAffine
 from edgekit.rewrites.keep_mean_axes import KeepMeanAxes
+from edgekit.rewrites.kept_places_by_top_k import KeptPlacesByTopK
+from edgekit.rewrites.kept_rows_by_products import KeptRowsByProducts
 from edgekit.rewrites.layer_norm_as_arithmetic import LayerNormAsArithmetic
 from edgekit.rewrites.layer_norm_as_convs import LayerNormAsConvs
 from edgekit.rewrites.layer_norm_as_linears import LayerNormAsLinears
@@ -21,6 +23,7 @@ from edgekit.rewrites.merge_coincident_windows import MergeCoincidentWindows
 from edgekit.rewrites.merge_permutes import MergePermutes
 from edgekit.rewrites.merge_projections import MergeProjections
 from edgekit.rewrites.merge_shared_projections import MergeSharedProjections
+from edgekit.rewrites.order_statistics_as_quantiles import OrderStatisticsAsQuantiles
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
 from edgekit.rewrites.quantile_by_counting import QuantileByCounting
 from edgekit.rewrites.select_token_early import SelectTokenEarly
@@ -56,8 +59,13 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     # First: a slice that does nothing hides neighbours from each other.
     DropFullSlices(),
     DropIdleExpands(),
+    # Before the next two, which compute quantiles.
+    OrderStatisticsAsQuantiles(),
     QuantileByCounting(),
     QuantileByCounting(compare=True),
+    # A target gets one of these.
+    KeptRowsByProducts(),
+    KeptPlacesByTopK(),
     # Backwards first: a normalisation with a convolution on both sides costs nothing in the one before it.
     FoldBatchNorm(),
     FoldBatchNormForward(),
