@@ -28,11 +28,12 @@ _TWO_SIZES = Refusal("it runs on inputs of different sizes, and a replacement is
 
 
 def rewrite_modules(
-    model: nn.Module, rewrites: Sequence[ModuleRewrite], target: TargetFacts, example: tuple[Tensor, ...]
+    model: nn.Module, rewrites: Sequence[ModuleRewrite], target: TargetFacts, example: tuple[Tensor, ...], *, prove: bool = True
 ) -> tuple[nn.Module, tuple[RewriteReport, ...]]:
     """Return a copy of ``model`` with every matching module replaced, and one report per rewrite.
 
     :param example: the model's inputs; they are run once to learn what each site sees.
+    :param prove: compare each site before and after. Without it, what comes back is for counting and never for lowering.
     :raises RewriteError: a replacement computes something else than the module it replaces.
     """
     model = copy.deepcopy(model)
@@ -49,8 +50,9 @@ def rewrite_modules(
                 skips.append(Skip(site=path, reason=plan.reason))
                 continue
             replacement = rewrite.replace(module, plan).eval()
-            with torch.no_grad():
-                errors.append(_prove_all(rewrite.name, path, module(*given), replacement(*given)))
+            if prove:
+                with torch.no_grad():
+                    errors.append(_prove_all(rewrite.name, path, module(*given), replacement(*given)))
             if path:
                 model.set_submodule(path, replacement)
             else:
@@ -62,11 +64,12 @@ def rewrite_modules(
 
 
 def rewrite_program(
-    program: ExportedProgram, rewrites: Sequence[GraphRewrite], target: TargetFacts, example: tuple[Tensor, ...]
+    program: ExportedProgram, rewrites: Sequence[GraphRewrite], target: TargetFacts, example: tuple[Tensor, ...], *, prove: bool = True
 ) -> tuple[ExportedProgram, tuple[RewriteReport, ...]]:
     """Return the rewritten program and one report per rewrite; ``program`` is left as it is.
 
     :param example: inputs on which both programs are run and compared at every site.
+    :param prove: compare them. Without it, what comes back is for counting and never for lowering.
     :raises RewriteError: a site's value changed.
     """
     editor = ProgramEditor(program)
@@ -80,7 +83,7 @@ def rewrite_program(
                 _follow(watched, old, new, rewrite.name, site, original)
             drafts.append((rewrite.name, sites, skips))
     rewritten = editor.finish()
-    errors = _compare(program, rewritten, watched, example)
+    errors = _compare(program, rewritten, watched, example) if prove else {}
     reports = tuple(RewriteReport(name=name, sites=tuple(sites), skips=tuple(skips), max_error=errors.get(name)) for name, sites, skips in drafts)
     return rewritten, reports
 

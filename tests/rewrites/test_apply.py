@@ -112,6 +112,13 @@ def test_a_changed_dtype_or_shape_is_caught(make, words):
     assert words in str(caught.value)
 
 
+def test_without_a_proof_sites_are_reported_and_nothing_is_compared():
+    program = capture("model", filled(Hidden()), (X,))
+    after, (report,) = rewrite_program(program, [Swap(relu_times(2.0))], wanting("swap"), (X,), prove=False)
+    assert (report.sites, report.max_error) == (("act",), None)
+    assert any(is_call(node, MUL) and node.args[1] == 2.0 for node in after.graph.nodes)
+
+
 def test_the_last_of_several_sites_is_named():
     class Counting(Swap):
         def replace(self, node, plan, editor):
@@ -281,6 +288,12 @@ class Double(nn.Module):
 def test_a_wrong_module_is_caught_behind_a_factor_of_a_millionth(wrong):
     with pytest.raises(RewriteError, match=r"rewrite replace changed .*act"):
         rewrite_modules(filled(Hidden()), [Replace(wrong)], wanting("replace"), (X,))
+
+
+def test_without_a_proof_a_module_is_replaced_and_not_compared():
+    after, (report,) = rewrite_modules(filled(Hidden()), [Replace(nn.Identity())], wanting("replace"), (X,), prove=False)
+    assert (report.sites, report.max_error) == (("act",), None)
+    assert type(after.act) is nn.Identity
 
 
 def test_a_right_module_passes():
