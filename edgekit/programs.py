@@ -8,11 +8,10 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.capabilities import TargetFacts, target_facts
-from edgekit.capture import capture
 from edgekit.declared import metadata_for
+from edgekit.interface import MethodSpec
 from edgekit.masks.captured import captured, check_samples
 from edgekit.masks.dynamic import refuse_masks_left
-from edgekit.interface import MethodSpec
 from edgekit.methods import MethodSource
 from edgekit.models.source import SourceModel
 from edgekit.recipe import Recipe
@@ -32,7 +31,6 @@ def rewritten_programs(name: str, methods: Sequence[MethodSource], cases: Mappin
     done = {
         method.name: rewritten_program(name, method.module, facts, cases[method.name].example(), samples=_samples(cases[method.name]))
         for method in methods
-        if method.name in cases and not method.joins
     }
     return {method: program for method, (program, _) in done.items()}, merge_reports({method: reports for method, (_, reports) in done.items()})
 
@@ -54,9 +52,9 @@ def rewritten_program(
     refuse_masks_left(name, program, graph_reports)
     return program, module_reports + graph_reports
 
+
 def _samples(case: Case) -> list[tuple[Tensor, ...]]:
     return [tuple(torch.from_numpy(value.copy()) for value in given.values()) for given in case.inputs]
-
 
 
 def lowered_programs(
