@@ -117,11 +117,6 @@ _COMPARED = (
     Form(rewrite="quantile_by_counting_compared", measured="the converter has no quantile; as above"),
 )
 
-_COREML_VERSION = "coremltools 9.0"
-_TFLITE_VERSION = "litert-torch 0.10.0, ai-edge-litert 2.3.0"
-_EXECUTORCH_VERSION = "executorch 1.5.1"
-_COREAI_VERSION = "coreai-torch 0.4.3, coreai-core 1.0.0b3"
-
 _ORDER_STATISTICS = Form(
     rewrite="order_statistics_as_quantiles",
     measured="LiteRT loads no file with a sort, which top-k becomes; no vendor's converter takes a median",
@@ -134,6 +129,11 @@ _KEPT_PLACES = Form(
     rewrite="kept_places_by_top_k",
     measured="not measured by itself; onnxruntime is as fast with indices, as with fixed_count_gather",
 )
+
+_COREML_VERSION = "coremltools 9.0"
+_TFLITE_VERSION = "litert-torch 0.10.0, ai-edge-litert 2.3.0"
+_EXECUTORCH_VERSION = "executorch 1.5.1"
+_COREAI_VERSION = "coreai-torch 0.4.3, coreai-core 1.0.0b3"
 
 TARGETS: tuple[TargetFacts, ...] = (
     TargetFacts(
@@ -163,13 +163,13 @@ TARGETS: tuple[TargetFacts, ...] = (
             Form(rewrite="merge_shared_projections", measured="10 operators fewer; emov2-1m in fp32 fits 1.01 times its weights only with it"),
             Form(rewrite="linear_as_conv", measured="Neural Engine: a linear layer may fall back to the CPU. One operator more"),
             *_COMPARED,
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
         ),
     ),
     TargetFacts(
-            _ORDER_STATISTICS,
-            _KEPT_ROWS,
         name="tflite",
         alias="litert",
         suffix=".tflite",
@@ -203,13 +203,13 @@ TARGETS: tuple[TargetFacts, ...] = (
                 measured="imcnet-b16: 121 ms; by top-k and gather 164, dense mask 163, ViT-B/16 330; 1 subgraph against 8 and 4",
             ),
             *_CLIPPED,
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
         ),
     ),
     TargetFacts(
-            _ORDER_STATISTICS,
-            _KEPT_ROWS,
         name="executorch",
         suffix=".pte",
         about="ExecuTorch program, XNNPACK delegate (or Core ML, Vulkan, portable kernels)",
@@ -243,13 +243,13 @@ TARGETS: tuple[TargetFacts, ...] = (
             Form(rewrite="layer_norm_as_linears", measured="imcnet-ti16: 1 subgraph against 14, 10.2 ms against 10.6"),
             Form(rewrite="squeezes_as_reshapes", measured="imcnet-ti16: 14 subgraphs against 17 before the form above, same time within 2%"),
             *_CLIPPED,
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
         ),
     ),
     TargetFacts(
-            _ORDER_STATISTICS,
-            _KEPT_ROWS,
         name="onnx",
         suffix=".onnx",
         about="ONNX model, for onnxruntime and as a reference",
@@ -269,6 +269,8 @@ TARGETS: tuple[TargetFacts, ...] = (
                 measured="imcnet-b16: 123 ms; one-hot 124, dense mask 169, ViT-B/16 344",
             ),
             *_CLIPPED,
+            _ORDER_STATISTICS,
+            _KEPT_PLACES,
             *_TOKENS,
             *_FOLDS,
         ),
@@ -282,8 +284,6 @@ TARGETS: tuple[TargetFacts, ...] = (
         precisions=("fp32", "fp16"),
         inputs=("tensor",),
         image_layout="NCHW",
-            _ORDER_STATISTICS,
-            _KEPT_PLACES,
         limits=(
             Limit(
                 rule="max_rank",
@@ -317,6 +317,8 @@ TARGETS: tuple[TargetFacts, ...] = (
             ),
             Form(rewrite="merge_shared_projections", measured="emov2-5m at 224: 535 operators against 555; emov2-1m 466 against 484"),
             *_COMPARED,
+            _ORDER_STATISTICS,
+            _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
         ),
@@ -330,8 +332,6 @@ def target_facts(name: str) -> TargetFacts:
     :raises UnknownNameError: no such target.
     """
     for target in TARGETS:
-            _ORDER_STATISTICS,
-            _KEPT_ROWS,
         if name in (target.name, target.alias):
             return target
     raise UnknownNameError("target", name, [n for t in TARGETS for n in (t.name, t.alias) if n])
