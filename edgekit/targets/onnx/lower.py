@@ -1,5 +1,6 @@
 """Lowers a program to an ``.onnx`` file with its weights inside."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch.export import ExportedProgram
@@ -10,6 +11,8 @@ from edgekit.quiet import quiet
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.failure import lowering_error
 from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
+from edgekit.targets.onnx.branches import join
+from edgekit.targets.onnx.exits import EXITS_KEY
 from edgekit.targets.onnx.proto import interface_of, methods_of
 from edgekit.targets.onnx.tidy import tidy
 
@@ -18,27 +21,35 @@ OPSET = 20
 
 
 def lower_to_onnx(job: LoweringJob) -> None:
-    """Write ``job.destination``: one graph, named as its method.
+    """Write ``job.destination``: one graph, named as its method; exits are joined to one, see :mod:`edgekit.targets.onnx.branches`.
 
-    :raises UsageError: more than one method.
+    :raises UsageError: more than one method, and none that joins the others.
     :raises LoweringError: torch.onnx fails, or the file's interface is not the one asked for.
     """
-    if len(job.methods) != 1:
+    exits = [method for method in job.methods if method.name in job.programs]
+    joining = [method for method in job.methods if method.name not in job.programs]
+    if len(exits) != 1 and len(joining) != 1:
         raise UsageError(
             f"an ONNX file holds one method, and this model has {len(job.methods)}",
             what=f"methods: {', '.join(method.name for method in job.methods)}",
             hint="choose --target tflite or --target executorch, whose files hold several",
         )
-    (method,) = job.methods
+    models = [_tidied(job, method) for method in exits]
+    model = join(models, exits, joining[0]) if joining else models[0]
+    _sign(model, job, [method.name for method in exits] if joining else [])
+    _check_interface(model, job.methods)
+    job.destination.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _tidied(job: LoweringJob, method: MethodSpec) -> Any:
     try:
         with quiet():
             model = _convert(job.programs[method.name], method)
     except Exception as error:
         raise lowering_error("onnx", error, job.programs) from error
     tidy(model)
-    _sign(model, job)
-    _check_interface(model, method)
-    job.destination.write_bytes(model.SerializeToString(deterministic=True))
+    model.graph.name = method.name
+    return model
 
 
 def _convert(program: ExportedProgram, method: MethodSpec) -> Any:
@@ -64,20 +75,23 @@ def _convert(program: ExportedProgram, method: MethodSpec) -> Any:
     return exported.model_proto
 
 
-def _sign(model: Any, job: LoweringJob) -> None:
-    """Write who made the model and what it is; the layouts come last, so that a file cut short lacks them."""
+def _sign(model: Any, job: LoweringJob, exits: Sequence[str]) -> None:
+    """Write who made the model and what it is; the layouts come last, so that a file cut short lacks them.
+
+    :param exits: those that were joined.
+    """
     model.producer_name = "edgekit"
     model.producer_version = job.metadata.edgekit_version
     model.doc_string = job.metadata.description
-    model.graph.name = job.methods[0].name
     del model.metadata_props[:]
-    for key, text in {**job.metadata.as_strings(), LAYOUTS_KEY: layouts_as_text(job.methods)}.items():
+    joined = {EXITS_KEY: " ".join(exits)} if exits else {}
+    for key, text in {**job.metadata.as_strings(), **joined, LAYOUTS_KEY: layouts_as_text(job.methods)}.items():
         model.metadata_props.add(key=key, value=text)
 
 
-def _check_interface(model: Any, method: MethodSpec) -> None:
-    (written,) = methods_of(model)
-    if written != method:
-        raise LoweringError(
-            "cannot lower to onnx: torch.onnx wrote another interface", what=interface_of(written), why=f"asked for: {interface_of(method)}"
-        )
+def _check_interface(model: Any, methods: Sequence[MethodSpec]) -> None:
+    for written, method in zip(methods_of(model), methods, strict=True):
+        if written != method:
+            raise LoweringError(
+                "cannot lower to onnx: torch.onnx wrote another interface", what=interface_of(written), why=f"asked for: {interface_of(method)}"
+            )

@@ -1,6 +1,6 @@
 """Reads an ONNX model from a file, and its interface out of the model."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from edgekit.errors import ArtifactError
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.targets.file_kind import describe
 from edgekit.targets.layouts import LAYOUTS_KEY, layout_from_text
+from edgekit.targets.onnx.exits import exits_in
 
 
 def read_model(path: Path) -> tuple[bytes, Any]:
@@ -66,33 +67,36 @@ def metadata_of(model: Any) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def methods_of(model: Any) -> tuple[MethodSpec]:
-    """Return the one method a model has, called as its graph.
+def methods_of(model: Any) -> tuple[MethodSpec, ...]:
+    """Return a model's methods: the exits that can be cut out of it, if any, then its graph.
 
-    :raises ArtifactError: an input or output has no fixed shape.
+    :raises ArtifactError: an input or output has no fixed shape, or an exit is not there.
     """
-    graph, layouts = model.graph, metadata_of(model).get(LAYOUTS_KEY)
+    graph, metadata = model.graph, metadata_of(model)
+    layouts = metadata.get(LAYOUTS_KEY)
     constants = {tensor.name for tensor in graph.initializer}  # older files list these among the inputs
-    inputs = [value for value in graph.input if value.name not in constants]
+    inputs = {value.name: value for value in graph.input if value.name not in constants}
 
-    def specs(values: Iterable[Any]) -> tuple[TensorSpec, ...]:
-        return tuple(_tensor(value, layout_of=(layouts, graph.name)) for value in values)
+    def method(name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> MethodSpec:
+        sides = (tuple(_tensor(own, value, layout_of=(layouts, name)) for own, value in side.items()) for side in (inputs, outputs))
+        return MethodSpec(name=name, inputs=next(sides), outputs=next(sides))
 
-    return (MethodSpec(name=graph.name, inputs=specs(inputs), outputs=specs(graph.output)),)
+    exits = [method(each.name, each.inputs, each.outputs) for each in exits_in(model, metadata)]
+    return (*exits, method(graph.name, inputs, {value.name: value for value in graph.output}))
 
 
-def _tensor(value: Any, *, layout_of: tuple[str | None, str]) -> TensorSpec:
+def _tensor(name: str, value: Any, *, layout_of: tuple[str | None, str]) -> TensorSpec:
     import onnx
 
     kind = value.type.tensor_type
     if not all(size.HasField("dim_value") for size in kind.shape.dim):
-        raise ArtifactError(f"{value.name} has no fixed shape", why="edgekit runs and compares static shapes", hint="export it with fixed sizes")
+        raise ArtifactError(f"{name} has no fixed shape", why="edgekit runs and compares static shapes", hint="export it with fixed sizes")
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
     except (KeyError, ValueError) as error:
-        raise ArtifactError(f"{value.name} is of type {kind.elem_type}, which is no tensor type of ONNX") from error
-    layout = layout_from_text(*layout_of, value.name)
-    return TensorSpec(name=value.name, dtype=dtype, shape=tuple(size.dim_value for size in kind.shape.dim), layout=layout)
+        raise ArtifactError(f"{name} is of type {kind.elem_type}, which is no tensor type of ONNX") from error
+    layout = layout_from_text(*layout_of, name)
+    return TensorSpec(name=name, dtype=dtype, shape=tuple(size.dim_value for size in kind.shape.dim), layout=layout)
 
 
 def interface_of(method: MethodSpec) -> str:
