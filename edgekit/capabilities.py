@@ -59,6 +59,11 @@ class TargetFacts:
         """Return the value of a rule, or ``None`` where the target states none."""
         return next((limit.value for limit in self.limits if limit.rule == rule), None)
 
+    @property
+    def holds_one_graph(self) -> bool:
+        """Whether a file cannot hold several methods."""
+        return self.limit("methods_per_file") == 1
+
     def wants(self, rewrite: str) -> bool:
         """Whether the rewrite of this name is applied for the target."""
         return any(form.rewrite == rewrite for form in self.forms)
@@ -258,7 +263,15 @@ TARGETS: tuple[TargetFacts, ...] = (
         precisions=("fp32",),
         inputs=("tensor",),
         image_layout="NCHW",
-        limits=(),
+        limits=(
+            Limit(
+                rule="methods_per_file",
+                value=1,
+                verified="onnx 1.23, onnxruntime 1.31",
+                source="onnx.proto: a ModelProto has one graph",
+                breaks="exits cannot be called one by one; a graph that stops by itself takes their place, and edgekit cuts the exits out of it",
+            ),
+        ),
         forms=(
             Form(
                 rewrite="static_windows_rank6_channels_last",

@@ -80,8 +80,8 @@ class _Prepared:
 
     source: SourceModel
     samples: tuple[Sample, ...]
-    forms: dict[str | None, _Form]
-    """By the early-exit form of the recipes; targets need not have the same."""
+    forms: dict[tuple[str | None, bool], _Form]
+    """By the early-exit form of the recipes, and whether the file holds one graph only; targets need not have the same."""
     selected: list[Selected] = field(factory=list)
     """What the eager model selects on the samples, once it is known."""
 
@@ -118,7 +118,7 @@ def export(
     :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
     :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``, ``coreai``.
     :param precision: see ``edgekit targets``; each target's default when ``None``.
-    :param early_exit: of a network with exits, ``methods``, ``all``, ``last`` or ``exit=K``; see :mod:`edgekit.methods`.
+    :param early_exit: of a network with exits, ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``; see :mod:`edgekit.methods`.
     :param output_dir: folder for the artifacts, made if needed.
     :param overwrite: replace artifacts that are there already.
     :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
@@ -189,8 +189,8 @@ def prepare(recipes: Sequence[Recipe], listener: Listener) -> _Prepared:
         source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
         samples = samples_for(source.module, source.preprocessing)
         forms = {}
-        for form in {_for_model(recipe, source).early_exit: None for recipe in recipes}:
-            methods = method_sources(source.module, form)
+        for form in {_form_of(_for_model(recipe, source)): None for recipe in recipes}:
+            methods = method_sources(source.module, form[0], one_graph=form[1])
             forms[form] = _Form(methods, eager_cases(source, methods, samples))
         trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
         step.detail = f"{source.name}  {source.resolution}x{source.resolution}  {source.parameters / 1e6:.2f} M parameters  {trained}"
@@ -202,10 +202,14 @@ def _for_model(recipe: Recipe, source: SourceModel) -> Recipe:
     return recipe.for_exits() if has_exits(source.module) else recipe
 
 
+def _form_of(recipe: Recipe) -> tuple[str | None, bool]:
+    return recipe.early_exit, target_facts(recipe.target).holds_one_graph
+
+
 def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: bool, listener: Listener) -> ExportedArtifact:
     facts, target, source = target_facts(recipe.target), get_target(recipe.target), prepared.source
     asked, recipe = recipe, _for_model(recipe, source)
-    form = prepared.forms[recipe.early_exit]
+    form = prepared.forms[_form_of(recipe)]
     start = time.perf_counter()
     with stage(listener, f"{facts.name}: rewrite") as step:
         key = (facts.forms, facts.limits)
@@ -213,7 +217,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             form.programs[key] = rewritten_programs(source.name, form.methods, form.cases, facts)
         programs, rewrites = form.programs[key]
         step.detail = describe_rewrites(rewrites)
-    recipe = recipe.for_methods(len(form.methods))
+    recipe = recipe.for_methods(len(form.cases))
     notes = notes_on(asked, recipe)
     methods = tuple(method_spec(recipe, facts, case) for case in form.cases.values())
     labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0])

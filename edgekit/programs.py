@@ -31,6 +31,7 @@ def rewritten_programs(name: str, methods: Sequence[MethodSource], cases: Mappin
     done = {
         method.name: rewritten_program(name, method.module, facts, cases[method.name].example(), samples=_samples(cases[method.name]))
         for method in methods
+        if method.name in cases and not method.joins
     }
     return {method: program for method, (program, _) in done.items()}, merge_reports({method: reports for method, (_, reports) in done.items()})
 

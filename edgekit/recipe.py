@@ -20,7 +20,7 @@ from attrs import field, frozen
 from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, TARGETS, WITHOUT_FUNCTIONS, TargetFacts, target_facts
 from edgekit.errors import RecipeError, UnknownNameError, UsageError
 
-EARLY_EXIT_FORMS = ("methods", "all", "last", "exit=K")
+EARLY_EXIT_FORMS = ("methods", "select", "all", "last", "exit=K", "method=K")
 """What can become of a network with exits; the first is what it gets when nothing is asked for."""
 
 
@@ -38,7 +38,7 @@ class Recipe:
     :param input: ``image`` takes 8-bit RGB pixels and normalises inside the graph (Core ML), ``tensor`` normalised floats.
     :param backend: ExecuTorch delegate.
     :param deployment_target: oldest system a Core ML package has to run on.
-    :param early_exit: what becomes of a network with exits: ``methods``, ``all``, ``last`` or ``exit=K``.
+    :param early_exit: what becomes of a network with exits: ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``.
     :param atol: limit for the largest absolute error against eager, instead of the target's table row.
     :raises UnknownNameError: a name that is not on its list.
     :raises UsageError: an option the target does not have.
@@ -201,7 +201,8 @@ def check_early_exit(form: str) -> None:
 
     :raises UsageError: it does not.
     """
-    if form not in EARLY_EXIT_FORMS[:-1] and not re.fullmatch(r"exit=[1-9]\d{0,2}", form):
+    plain = [known for known in EARLY_EXIT_FORMS if not known.endswith("=K")]
+    if form not in plain and not re.fullmatch(r"(exit|method)=[1-9]\d{0,2}", form):
         raise UsageError(f"unknown early-exit form {form!r}", what=f"forms: {', '.join(EARLY_EXIT_FORMS)}", hint="exit=3 cuts at the third exit")
 
 

@@ -65,7 +65,7 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
     samples = samples_for(source.module, source.preprocessing)
     methods = methods_from_json(manifest.document.get("methods"))
     tolerance = tolerance_for(recipe.precision, recipe.atol if atol is None else atol)
-    sources = method_sources(source.module, recipe.early_exit)
+    sources = method_sources(source.module, recipe.early_exit, one_graph=facts.holds_one_graph)
     cases = eager_cases(source, sources, samples)
     if [method.name for method in methods] != list(cases):
         raise ArtifactError(

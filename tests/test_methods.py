@@ -152,13 +152,6 @@ def edgekit_sections(path):
     return inspect_artifact(path).inspection.sections["weights"]
 
 
-def test_one_target_that_holds_one_method_says_so(tmp_path):
-    with pytest.raises(UsageError, match="holds one method"):
-        edgekit.export("chase-tiny", targets=["onnx"], output_dir=tmp_path)
-    assert not list(tmp_path.iterdir())
-    assert edgekit.export("chase-tiny", targets=["onnx"], early_exit="last", output_dir=tmp_path).artifacts[0].parity.verdict == "pass"
-
-
 def policy(thresholds, **changes):
     fields = {"kind": "max_softmax", "exits": 4, "classes": 10, "thresholds": tuple(thresholds), "costs": Costs()}
     return Policy(**fields | changes)

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgekit.errors import UsageError
 
@@ -56,6 +56,23 @@ def margin(logits: Tensor) -> Tensor:
     """
     first, second = _probabilities(logits).topk(2, dim=-1).values.unbind(dim=-1)
     return first - second
+
+
+class Confidence(nn.Module):
+    """A confidence as part of a graph: ``(..., K)`` logits to ``(...)`` float32, in artifacts of half precision, too."""
+
+    full_precision = True
+
+    def __init__(self, name: ConfidenceName) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return the confidence of each sample.
+
+        :raises UsageError: fewer than two classes.
+        """
+        return CONFIDENCES[self.name](logits)
 
 
 CONFIDENCES: Mapping[ConfidenceName, Callable[[Tensor], Tensor]] = MappingProxyType(

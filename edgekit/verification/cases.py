@@ -8,9 +8,10 @@ from attrs import frozen
 from torch import Tensor
 
 from edgekit.errors import ModelSourceError
-from edgekit.interface import IMAGE
+from edgekit.interface import IMAGE, THRESHOLDS
 from edgekit.methods import MethodSource, handed_on
 from edgekit.models.source import SourceModel, check_runs
+from edgekit.ops.exit_selection import SelectedExit, forcing_thresholds
 from edgekit.outputs import named_outputs
 from edgekit.verification.samples import Sample
 
@@ -40,7 +41,7 @@ def eager_cases(source: SourceModel, methods: Sequence[MethodSource], samples: S
     inputs: dict[str, list[dict[str, Array]]] = {}
     for sample in samples:
         for method in methods:
-            given = {IMAGE: sample.tensor} if method.after is None else handed_on(outputs[method.after][-1])
+            given = _given(method, sample, len(inputs.get(method.name, [])), outputs)
             result = check_runs(source.name, method.module, tuple(torch.from_numpy(value) for value in given.values()))
             inputs.setdefault(method.name, []).append(given)
             outputs.setdefault(method.name, []).append({name: _as_array(source.name, name, value) for name, value in named_outputs(result).items()})
@@ -52,7 +53,18 @@ def eager_cases(source: SourceModel, methods: Sequence[MethodSource], samples: S
             outputs={name: [row[name] for row in outputs[method.name]] for name in outputs[method.name][0]},
         )
         for method in methods
+        if method.in_file
     }
+
+
+def _given(method: MethodSource, sample: Sample, index: int, outputs: Mapping[str, Sequence[Mapping[str, Array]]]) -> dict[str, Array]:
+    """Return what a method takes on a sample: thresholds, too, if it chooses an exit itself, and then each exit in turn is chosen."""
+    if method.after is not None:
+        return handed_on(outputs[method.after][-1])
+    if not isinstance(method.module, SelectedExit):
+        return {IMAGE: sample.tensor}
+    thresholds = forcing_thresholds(method.module, torch.from_numpy(sample.tensor), index % len(method.module.stages) + 1, refusal=index)
+    return {IMAGE: sample.tensor, THRESHOLDS: thresholds.numpy()}
 
 
 def _as_array(model: str, name: str, value: torch.Tensor) -> Array:

@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 from attrs import field, frozen
 
+from edgekit.interface import EXIT
 from edgekit.verification.tolerances import Tolerance
 
 Array = np.ndarray
@@ -84,6 +85,8 @@ def compare(
 ) -> Parity:
     """Compare outputs by name; each entry holds one array per sample, the first axis being the batch of one.
 
+    The exit that is taken has to be the same: there is no nearly right one.
+
     :param reference: eager outputs; its first output is taken as the logits for top-1.
     :param names: one name per sample.
     """
@@ -97,6 +100,9 @@ def compare(
                 return Parity(verdict="fail", executed_by=executed_by, tolerance=tolerance, reason=reason)
             if not (np.isfinite(want).all() and np.isfinite(got).all()):
                 reason = f"output {output} is not finite on sample {name}" + ("" if np.isfinite(want).all() else ", of the eager model neither")
+                return Parity(verdict="fail", executed_by=executed_by, samples=len(names), tolerance=tolerance, worst_sample=name, reason=reason)
+            if output == EXIT and not np.array_equal(want, got):
+                reason = f"sample {name} leaves at exit {got.tolist()}, eager at {want.tolist()}"
                 return Parity(verdict="fail", executed_by=executed_by, samples=len(names), tolerance=tolerance, worst_sample=name, reason=reason)
             absolute = float(np.abs(got.astype(np.float64) - want.astype(np.float64)).max(initial=0.0))
             scale = float(np.abs(want.astype(np.float64)).max(initial=0.0)) or 1.0
