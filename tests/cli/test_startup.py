@@ -22,6 +22,7 @@ HEAVY = {
     "jax",
     "tensorflow",
     "PIL",
+    "pyarrow",
 }
 
 
@@ -44,6 +45,7 @@ def test_help_answers_in_under_300_ms():
         ["policy", "fit", "--help"],
         ["models"],
         ["targets", "--json"],
+        ["data", "list"],
         ["doctor"],
         ["export", "emov2-1m", "-t", "nope"],
     ],
