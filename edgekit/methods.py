@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from edgekit.errors import UsageError
 from edgekit.interface import CONFIDENCE, FORWARD, LOGITS
 from edgekit.ops.confidence import Confidence, ConfidenceName
-from edgekit.ops.early_exit import EarlyExitNetwork, Features, stages_of
+from edgekit.ops.early_exit import EarlyExitNetwork, Features, answer_of, stages_of
 from edgekit.ops.exit_selection import SelectedExit
 from edgekit.recipe import EARLY_EXIT_FORMS, check_early_exit
 
@@ -56,7 +56,8 @@ def method_sources(
 ) -> tuple[MethodSource, ...]:
     """Return the methods of a model.
 
-    :param form: of a network with exits; ``None``: ``methods``. :param confidence: what the graph computes beside the logits.
+    :param form: of a network with exits; ``None``: ``methods``.
+    :param confidence: what the graph computes beside the logits, where a stage does not decide by something else.
     :param one_graph: the file cannot hold several methods; ``methods`` are joined.
     :raises UsageError: a form for a model that declares no exits, or an exit it does not have.
     :raises ModelSourceError: it declares something that is no stages.
@@ -113,9 +114,9 @@ class ExitMethod(nn.Module):
 
     def forward(self, *features: Tensor) -> dict[str, Tensor]:
         """Return ``logits`` ``(B, classes)``, ``confidence`` ``(B,)`` float32 and the features for the next method."""
-        logits, live = self.stage(features)
+        logits, confidence, live = answer_of(self.stage, features, self.confidence)
         named = {f"{_FEATURE}{self.number}_{position}": feature for position, feature in enumerate(live)}
-        return {LOGITS: logits, CONFIDENCE: self.confidence(logits), **named}
+        return {LOGITS: logits, CONFIDENCE: confidence, **named}
 
 
 class AllExits(nn.Module):
@@ -131,8 +132,8 @@ class AllExits(nn.Module):
         features: Features = (image,)
         found: dict[str, Tensor] = {}
         for number, stage in enumerate(self.stages, start=1):
-            logits, features = stage(features)
-            found = {f"logits_{number}": logits, **found, f"confidence_{number}": self.confidence(logits)}
+            logits, confidence, features = answer_of(stage, features, self.confidence)
+            found = {f"logits_{number}": logits, **found, f"confidence_{number}": confidence}
         return found
 
 

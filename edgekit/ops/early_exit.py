@@ -7,7 +7,7 @@ A stage holds everything between two exits and the classifier of its own exit. W
 later stages read and nothing else, so that stopping after any stage wastes nothing and going on recomputes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -33,6 +33,15 @@ class EarlyExitNetwork(Protocol):
         ...
 
 
+@runtime_checkable
+class DecidingStage(Protocol):
+    """A stage of a network that decides by something else than the logits of its exits, such as a gate that was trained for it."""
+
+    def decided(self, features: Features) -> tuple[Tensor, Tensor, Features]:
+        """Return logits, confidence ``(B,)`` float32, larger is surer, and the features for the next stage."""
+        ...
+
+
 class Exited(NamedTuple):
     """The answer of a network that stopped: ``logits`` ``(B, classes)`` and ``exit`` ``(B,)`` int64, 1 for the first exit."""
 
@@ -54,6 +63,14 @@ def stages_of(network: nn.Module) -> tuple[nn.Module, ...]:
         what = "no stage at all" if strange is None else f"a {type(strange).__name__}"
         raise ModelSourceError(f"{kind}.exit_stages() does not return stages", what=what, hint="return one torch.nn.Module an exit")
     return stages
+
+
+def answer_of(stage: nn.Module, features: Features, confidence: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Features]:
+    """Run a stage and return logits, confidence and features; the confidence is the stage's own, or else that of its logits."""
+    if isinstance(stage, DecidingStage):
+        return stage.decided(features)
+    logits, live = stage(features)
+    return logits, confidence(logits), live
 
 
 def all_logits(stages: Sequence[nn.Module], image: Tensor) -> tuple[Tensor, ...]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from edgekit.errors import UsageError
 from edgekit.interface import CONFIDENCE, EXIT, LOGITS
 from edgekit.ops.confidence import Confidence, ConfidenceName
-from edgekit.ops.early_exit import Features
+from edgekit.ops.early_exit import Features, answer_of
 
 
 class Reached(nn.Module):
@@ -74,8 +74,8 @@ class SelectedExit(nn.Module):
         features: Features = (image,)
         found = []
         for stage in self.stages:
-            logits, features = stage(features)
-            found.append((logits, self.confidence(logits)))
+            logits, confidence, features = answer_of(stage, features, self.confidence)
+            found.append((logits, confidence))
         return found
 
 
@@ -92,7 +92,7 @@ def forcing_thresholds(network: SelectedExit, image: Tensor, number: int, *, ref
     with torch.no_grad():
         for position, (_, confidence) in enumerate(network.answers(image)[:-1]):
             sure = float(confidence)
-            apart = sure / 2 + 1e-3
+            apart = abs(sure) / 2 + 1e-3
             leaves = position + 1 >= number
             thresholds.append(sure - apart if leaves else refusals[(refusal + position) % len(refusals)](sure, apart))
     return torch.tensor(thresholds, dtype=torch.float32)
