@@ -10,47 +10,14 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import field, frozen
-
-from edgekit.data.pictures import without_repeats
+from edgekit.data.pictures import EncodedPictures, without_repeats
 from edgekit.errors import BadInputError, MissingExtraError
-from edgekit.preprocess import decode_image
 
 Split = Literal["train", "val", "test"]
 
 _FILE = "images2.parquet"
 _MAX_ROWS = 100_000
 _MAX_BYTES = 1_000_000_000
-
-
-@frozen(kw_only=True)
-class EncodedPictures:
-    """Pictures held in memory as the files they came in."""
-
-    origin: str
-    prefix: str
-    contents: tuple[bytes, ...] = field(repr=False)
-    labels: tuple[int, ...] = field(repr=False)
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.contents)
-
-    def name(self, index: int) -> str:
-        """Return the prefix and the number."""
-        return f"{self.prefix}/{index}"
-
-    def label(self, index: int) -> int | None:
-        """Return its class."""
-        return self.labels[index]
-
-    def content(self, index: int) -> bytes:
-        """Return the bytes of its file."""
-        return self.contents[index]
-
-    def image(self, content: bytes) -> Any:
-        """Decode the bytes of a file."""
-        return decode_image(content, f"of {self.origin}")
 
 
 def read_groceries(folder: Path, split: Split) -> EncodedPictures:

@@ -7,6 +7,7 @@ import numpy as np
 from attrs import field, frozen
 
 from edgekit.errors import BadInputError
+from edgekit.preprocess import decode_image
 
 Array = np.ndarray
 
@@ -88,6 +89,36 @@ class PixelPictures:
 
         height, width = self.pixels.shape[1:3]
         return Image.frombytes("RGB", (width, height), content)
+
+
+@frozen(kw_only=True)
+class EncodedPictures:
+    """Pictures held in memory as the files they came in."""
+
+    origin: str
+    prefix: str
+    contents: tuple[bytes, ...] = field(repr=False)
+    labels: tuple[int, ...] = field(repr=False)
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def name(self, index: int) -> str:
+        """Return the prefix and the number."""
+        return f"{self.prefix}/{index}"
+
+    def label(self, index: int) -> int | None:
+        """Return its class."""
+        return self.labels[index]
+
+    def content(self, index: int) -> bytes:
+        """Return the bytes of its file."""
+        return self.contents[index]
+
+    def image(self, content: bytes) -> Any:
+        """Decode the bytes of a file."""
+        return decode_image(content, f"of {self.origin}")
 
 
 def without_repeats(contents: Iterator[tuple[int, bytes]]) -> list[int]:
