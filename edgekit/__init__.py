@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.version import __version__
 
 if TYPE_CHECKING:
+    from edgekit.bench.benchmark import benchmark as benchmark
     from edgekit.models.build import build_model as build_model
     from edgekit.pipeline import export as export
     from edgekit.reverify import verify as verify
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 
 _PUBLIC = {
+    "benchmark": "edgekit.bench.benchmark",
     "build_model": "edgekit.models.build",
     "export": "edgekit.pipeline",
     "load_artifact": "edgekit.runtime.loaded",
     "verify": "edgekit.reverify",
 }
 
-__all__ = ["__version__", "build_model", "export", "load_artifact", "verify"]
+__all__ = ["__version__", "benchmark", "build_model", "export", "load_artifact", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -152,6 +152,13 @@ TARGETS: tuple[TargetFacts, ...] = (
         image_layout="NCHW",
         limits=(
             Limit(
+                rule="time_on_this_host",
+                value=False,
+                verified=_COREML_VERSION,
+                source="edgekit/mil: it computes programs operator by operator, to prove them",
+                breaks="only Apple's systems run it; elsewhere its program is interpreted, at a speed that no phone has",
+            ),
+            Limit(
                 rule="max_rank",
                 value=5,
                 verified=_COREML_VERSION,
@@ -304,6 +311,13 @@ TARGETS: tuple[TargetFacts, ...] = (
                 verified=_COREAI_VERSION,
                 source="https://github.com/apple/coreai-models, model-authoring skill, neural_engine_rules.md",
                 breaks="an operator of higher rank does not run on the Neural Engine; the converter and the runtime on Linux took rank 19",
+            ),
+            Limit(
+                rule="time_on_this_host",
+                value=False,
+                verified=_COREAI_VERSION,
+                source="coreai.runtime on Linux: reference kernels on the CPU",
+                breaks="the runtime for Linux computes with reference kernels, slower than any phone's",
             ),
             Limit(
                 rule="precision_right_on_every_unit",

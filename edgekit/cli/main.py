@@ -11,6 +11,7 @@ from typer._click.exceptions import ClickException  # typer carries click inside
 
 from edgekit import __version__
 from edgekit.cli import console
+from edgekit.cli.bench import bench
 from edgekit.cli.data import data
 from edgekit.cli.doctor import doctor
 from edgekit.cli.export import export
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (export, verify, inspect, lint, models, targets, doctor):
+for command in (export, verify, inspect, lint, bench, models, targets, doctor):
     app.command()(command)
 app.add_typer(policy, name="policy")
 app.add_typer(data, name="data")

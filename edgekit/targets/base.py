@@ -144,10 +144,15 @@ class Interpreted(Executable, Protocol):
 
 
 class Target(Protocol):
-    """One format. ``executed_by`` names the runtime for parity reports; ``keeps_names``: whether :meth:`counterparts` gives any."""
+    """One format.
+
+    ``executed_by`` names the runtime for parity reports, ``runtime_module`` is what running it imports; ``keeps_names``: whether
+    :meth:`counterparts` gives any.
+    """
 
     name: str
     executed_by: str
+    runtime_module: str
     keeps_names: bool
 
     def lower(self, job: LoweringJob) -> Counterparts:

@@ -13,6 +13,7 @@ class CoreAITarget:
 
     name: str = "coreai"
     executed_by: str = "coreai"
+    runtime_module: str = "coreai.runtime"
     keeps_names: bool = False
 
     def lower(self, job: LoweringJob) -> Counterparts:

@@ -13,6 +13,7 @@ class CoreMLTarget:
 
     name: str = "coreml"
     executed_by: str = "mil-interpreter"
+    runtime_module: str = "torch"
     keeps_names: bool = True
 
     def lower(self, job: LoweringJob) -> Counterparts:

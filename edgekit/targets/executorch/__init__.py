@@ -13,6 +13,7 @@ class ExecuTorchTarget:
 
     name: str = "executorch"
     executed_by: str = "executorch"
+    runtime_module: str = "executorch.runtime"
     keeps_names: bool = False
 
     def lower(self, job: LoweringJob) -> Counterparts:

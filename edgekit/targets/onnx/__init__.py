@@ -13,6 +13,7 @@ class OnnxTarget:
 
     name: str = "onnx"
     executed_by: str = "onnxruntime"
+    runtime_module: str = "onnxruntime"
     keeps_names: bool = False
 
     def lower(self, job: LoweringJob) -> Counterparts:

@@ -13,6 +13,7 @@ class TfliteTarget:
 
     name: str = "tflite"
     executed_by: str = "litert"
+    runtime_module: str = "ai_edge_litert.interpreter"
     keeps_names: bool = False
 
     def lower(self, job: LoweringJob) -> Counterparts:
