@@ -8,7 +8,7 @@ compare: sums, norms, activations and softmax are free in both. Of ``torch.cond`
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -25,7 +25,8 @@ class Macs:
     """Multiply-adds of one run.
 
     :param total: ``None``: a size is decided by what the tensors hold, and no tensors were there.
-    :param by_module: by dotted path, what is inside the module included; a path that is not here has none.
+    :param by_module: by dotted path, what is inside the module included; of a module that ran, all of its modules, of a program those
+        that still have nodes.
     """
 
     total: int | None
@@ -42,24 +43,40 @@ def eager_macs(module: nn.Module, example: tuple[Tensor, ...]) -> Macs:
         module(*(value.clone() for value in example))
     torch.compiler.reset()  # a torch.cond compiles its branches, and torch.export cannot trace what was compiled under a counter
     counts = {name.partition(".")[2]: _macs(sum(flops.values())) for name, flops in counter.get_flop_counts().items()}
-    return Macs(total=_macs(counter.get_total_flops()), by_module={path: count for path, count in counts.items() if path})
+    by_module = {path: counts.get(path, 0) for path, _ in module.named_modules() if path}
+    return Macs(total=_macs(counter.get_total_flops()), by_module=by_module)
 
 
 def program_macs(program: ExportedProgram) -> Macs:
     """Count a program without running it: each node's operator is called on tensors that have a shape and no content."""
-    total: int | None = 0
+    counts: list[int | None] = []
     by_module: dict[str, int | None] = {}
     for node in program.graph.nodes:
-        if not any(isinstance(source.meta.get("val"), Tensor) for source in node.all_input_nodes) or node.op != "call_function":
+        if not any(isinstance(source.meta.get("val"), Tensor) for source in node.all_input_nodes) or _is_free(node):
             continue
-        count = _macs_of(node, program.graph_module)
-        total = _plus(total, count)
+        counts.append(node_macs(node, program.graph_module))
         for path in {path for path, _ in node.meta.get("nn_module_stack", {}).values()}:
-            by_module[path] = _plus(by_module.get(path, 0), count)
-    return Macs(total=total, by_module=by_module)
+            by_module[path] = added((by_module.get(path, 0), counts[-1]))
+    return Macs(total=added(counts), by_module=by_module)
 
 
-def _macs_of(node: fx.Node, graph_module: fx.GraphModule) -> int | None:
+def added(counts: Iterable[int | None]) -> int | None:
+    """Add multiply-adds up; with one that is not known among them the sum is not known."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
+
+
+def _is_free(node: fx.Node) -> bool:
+    """Whether a node multiplies nothing, as most do: those need not be called."""
+    return node.op != "call_function" or torch.Tag.pointwise in getattr(node.target, "tags", ())
+
+
+def node_macs(node: fx.Node, graph_module: fx.GraphModule | None = None) -> int | None:
+    """Count one operator from the shapes of its operands; ``None`` as in :class:`Macs`.
+
+    :param graph_module: holds the branches where it is a condition.
+    """
+
     def value(source: fx.Node) -> Any:
         if source.op == "get_attr":
             return getattr(graph_module, str(source.target))
@@ -78,7 +95,3 @@ def _macs_of(node: fx.Node, graph_module: fx.GraphModule) -> int | None:
 def _macs(flops: Any) -> int | None:
     """Return half of the flops; ``None`` for a symbol instead of a number."""
     return flops // 2 if isinstance(flops, int) else None
-
-
-def _plus(ours: int | None, theirs: int | None) -> int | None:
-    return None if ours is None or theirs is None else ours + theirs

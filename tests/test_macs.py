@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from edgekit.capture import capture
-from edgekit.macs import eager_macs, program_macs
+from edgekit.macs import added, eager_macs, program_macs
 
 
 class Products(nn.Module):
@@ -88,6 +88,16 @@ def test_what_depends_on_the_picture_is_counted_on_one_and_unknown_in_a_program(
     assert (macs.at("project"), macs.at("after"), macs.total) == (rows * 8 * 16, 5 * 8 * 2, rows * 8 * 16 + 5 * 8 * 2)
     macs = program_macs(capture("chosen", Chosen().eval(), (x,)))
     assert (macs.at("project"), macs.at("after"), macs.total) == (None, 5 * 8 * 2, None)
+
+
+def test_a_sum_with_an_unknown_is_unknown():
+    assert added([3, 4]) == 7
+    assert added([]) == 0
+    assert added([3, None]) is None
+
+
+def test_an_eager_module_counts_all_its_modules():
+    assert eager_macs(*products()).by_module.keys() == {"linear", "conv", "inner", "inner.0", "inner.1", "inner.2"}
 
 
 def test_counting_leaves_the_example_alone():
