@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from edgekit.interface import GRAPH_CONFIDENCE, LOGITS
+from edgekit.interface import GRAPH_CONFIDENCE, LOGITS, THRESHOLDS
 from edgekit.macs import eager_macs
 from edgekit.methods import MethodSource
 from edgekit.policy.costs import Costs
@@ -21,10 +21,10 @@ def exit_section(recipe: Recipe, methods: Sequence[MethodSource], cases: Mapping
     precision that does not store every weight in the same size. In a graph with all exits each costs as much as the last: all of
     it is always computed.
     """
-    if recipe.early_exit not in ("methods", "all"):
+    if recipe.early_exit not in ("methods", "select", "all"):
         return None
     stages = [method for method in methods if method.name.startswith("exit_")]
-    exits = len(stages) or sum(name.startswith(f"{LOGITS}_") for name in cases[methods[0].name].outputs)
+    exits = len(stages) or _exits_inside(cases[methods[0].name])
     if exits < 2:
         return None
     counted, repeated = (stages, 1) if stages else (list(methods), exits)
@@ -35,6 +35,13 @@ def exit_section(recipe: Recipe, methods: Sequence[MethodSource], cases: Mapping
         confidence=GRAPH_CONFIDENCE,
         costs=Costs(macs=None if macs is None else macs * repeated, bytes=None if weights is None else weights * repeated),
     )
+
+
+def _exits_inside(case: Case) -> int:
+    """Return how many exits one graph computes: it gives the logits of each, or takes a threshold for each but the last."""
+    if THRESHOLDS in case.inputs[0]:
+        return len(case.inputs[0][THRESHOLDS]) + 1
+    return sum(name.startswith(f"{LOGITS}_") for name in case.outputs)
 
 
 def _added_up(counts: Sequence[int | None]) -> tuple[int, ...] | None:

@@ -30,11 +30,11 @@ def as_eager_policy(policy: Policy) -> "ExitPolicy":
     if policy.patience is not None:
         return PatiencePolicy(patience=policy.patience)
     name = next(name for name in CONFIDENCES if name == policy.kind)
-    thresholds = tuple(_eager_threshold(value) for value in policy.thresholds or ())
+    thresholds = tuple(eager_threshold(value) for value in policy.thresholds or ())
     return ThresholdPolicy(thresholds=thresholds, confidence=name, temperatures=policy.temperatures or ())
 
 
-def _eager_threshold(micro: int | None) -> float:
+def eager_threshold(micro: int | None) -> float:
     """Return a float32 that the same confidences reach; entropy's may be below 0 by a hair, so 0 is everybody."""
     if micro is None:
         return math.inf

@@ -9,7 +9,7 @@ from edgekit.interface import MethodSpec
 from edgekit.manifest import methods_from_json
 from edgekit.policy.policy import Policy
 from edgekit.policy.section import KEY, read_section, section_of
-from edgekit.runtime.early_exit import check_policy
+from edgekit.runtime.early_exit import check_carried_out, check_policy
 
 
 def check_artifacts(paths: Sequence[Path], *, exits: int, classes: int) -> None:
@@ -35,8 +35,10 @@ def attach_policy(paths: Sequence[Path], policy: Policy) -> None:
     :raises OutputError: a folder cannot be written.
     """
     for path in paths:
-        model, _ = read_section(path)
-        check_policy(policy, _methods(path), model)
+        model, section = read_section(path)
+        methods = _methods(path)
+        check_policy(policy, methods, model)
+        check_carried_out(policy, methods, section.confidence)
     for path in paths:
         update_manifest(path, lambda manifest: _with_policy(manifest, policy))
 

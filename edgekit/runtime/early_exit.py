@@ -1,6 +1,7 @@
 """Runs an artifact of a network with exits until a policy lets the picture go.
 
 methods   exit_1(image) -> logits, confidence, features -> exit_2(features) -> ...     what is behind the exit is not called
+select    forward(image, thresholds) -> logits, confidence, exit                       all of it is computed, and the graph chooses
 all       forward(image) -> logits_1, confidence_1, ..., logits_K, confidence_K        all of it is computed, the same answer is taken
 """
 
@@ -10,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from edgekit.errors import BadInputError, PolicyError
-from edgekit.interface import CONFIDENCE, LOGITS, MethodSpec
+from edgekit.interface import CONFIDENCE, EXIT, LOGITS, THRESHOLDS, MethodSpec
 from edgekit.methods import handed_on
 from edgekit.policy.decide import decide, decide_by_confidence
+from edgekit.policy.graph_thresholds import graph_thresholds
 from edgekit.policy.policy import Policy
 from edgekit.policy.section import reads
 
@@ -40,14 +42,18 @@ def run_early_exit(
     :raises BadInputError: the artifact has no exits, or the pictures are not of the shape it takes.
     """
     check_policy(policy, methods, model)
-    (taken,) = methods[0].inputs
+    (taken,) = (tensor for tensor in methods[0].inputs if tensor.name != THRESHOLDS)
     if not isinstance(images, np.ndarray) or images.ndim != len(taken.shape):
         what = f"images of shape {images.shape}" if isinstance(images, np.ndarray) else f"images are a {type(images).__name__}"
         raise BadInputError(what, what=f"expected an array (B, {', '.join(map(str, taken.shape[1:]))})")
     if not len(images):
         raise BadInputError("no images")
-    direct = reads(policy, confidence) == CONFIDENCE
     given = ({taken.name: images[index : index + 1]} for index in range(len(images)))
+    if _chooses(methods):
+        thresholds = graph_thresholds(policy, confidence)
+        chosen = [run(methods[0].name, {**image, THRESHOLDS: thresholds}) for image in given]
+        return EarlyExit(np.concatenate([row[LOGITS] for row in chosen]), np.concatenate([row[EXIT] for row in chosen]).astype(np.int64))
+    direct = reads(policy, confidence) == CONFIDENCE
     answers = [_leave(_answers(run, methods, image), policy, by_confidence=direct) for image in given]
     return EarlyExit(np.concatenate([logits for logits, _ in answers]), np.array([exit_number for _, exit_number in answers], dtype=np.int64))
 
@@ -57,6 +63,9 @@ def check_exits(methods: Sequence[MethodSpec]) -> tuple[int, tuple[int, ...]]:
 
     :raises BadInputError: it has none, or none to choose from.
     """
+    if _chooses(methods):
+        (count,) = next(tensor.shape for tensor in methods[0].inputs if tensor.name == THRESHOLDS)
+        return count + 1, tuple({tensor.shape[-1] for tensor in methods[0].outputs if tensor.name == LOGITS})
     stages = _stages(methods)
     name = LOGITS if stages else f"{LOGITS}_"
     found = [output for method in stages or methods for output in method.outputs if output.name.startswith(name)]
@@ -64,7 +73,7 @@ def check_exits(methods: Sequence[MethodSpec]) -> tuple[int, tuple[int, ...]]:
         raise BadInputError(
             "the artifact has no exits to choose from",
             what=f"methods: {', '.join(method.name for method in methods)}",
-            hint="export a network with exits, with --early-exit methods or all",
+            hint="export a network with exits, with --early-exit methods, select or all",
         )
     return len(found), tuple(sorted({output.shape[-1] for output in found}))
 
@@ -83,6 +92,21 @@ def check_policy(policy: Policy, methods: Sequence[MethodSpec], model: str | Non
         )
     if policy.model is not None and model is not None and policy.model != model:
         raise PolicyError("the policy is for another network", what=policy.model, why=f"the artifact is of {model}")
+
+
+def check_carried_out(policy: Policy, methods: Sequence[MethodSpec], confidence: str | None) -> None:
+    """Refuse a policy that a graph which chooses itself does not follow; all other artifacts leave the choice to the runtime.
+
+    :param confidence: the kind that the graph computes.
+    :raises PolicyError: it decides by something else.
+    """
+    if _chooses(methods):
+        graph_thresholds(policy, confidence)
+
+
+def _chooses(methods: Sequence[MethodSpec]) -> bool:
+    """Whether the only way to an answer is a graph that chooses an exit itself; where the exits are methods, too, they are taken."""
+    return not _stages(methods) and bool(methods) and any(tensor.name == THRESHOLDS for tensor in methods[0].inputs)
 
 
 def _stages(methods: Sequence[MethodSpec]) -> list[MethodSpec]:
