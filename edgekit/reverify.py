@@ -17,11 +17,14 @@ from edgekit.targets.registry import get_target
 from edgekit.verification.cases import eager_cases
 from edgekit.verification.check import check_artifact
 from edgekit.verification.parity import Parity
+from edgekit.verification.samples import FEWEST
 from edgekit.verification.selections import samples_for
 from edgekit.verification.tolerances import tolerance_for
 
 
-def verify(path: str | Path, *, model: str | None = None, weights: str | Path | None = None, atol: float | None = None) -> Parity:
+def verify(
+    path: str | Path, *, model: str | None = None, weights: str | Path | None = None, atol: float | None = None, samples: int | None = None
+) -> Parity:
     """Rebuild the eager model from an artifact's manifest, run both, and compare.
 
     An artifact without a manifest, which edgekit did not write, is compared with ``model``; see :mod:`edgekit.foreign`.
@@ -30,12 +33,12 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
         without a manifest, the model that the artifact has to equal.
     :param weights: the checkpoint the artifact was exported with; it has to be the same file, by hash.
     :param atol: limit for the largest absolute error, instead of the table's row.
+    :param samples: on how many inputs, nine or more; ``None``: as many as its export had.
     :raises ArtifactError: no manifest and no ``model``, or the artifact is not what its manifest says.
     :raises BadInputError: the weights are missing or another file, or the model's file is not found.
-    :raises UsageError: ``model`` is another one, or ``atol`` is no limit.
+    :raises UsageError: ``model`` is another one, ``atol`` is no limit, fewer ``samples`` than nine, or a number of them without a manifest.
     """
-    if atol is not None:
-        check_atol(atol)
+    _check_limits(atol, samples)
     path = Path(path)
     facts = facts_of_file(path)
     target = get_target(facts.name)
@@ -48,6 +51,8 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
                 why="it tells which model the artifact has to equal",
                 hint="--model path/to/file.py:factory tells it, too; edgekit inspect works on any artifact",
             )
+        if samples is not None:
+            raise UsageError("without a manifest the samples cannot be chosen", what=f"--samples {samples}", hint="leave it out")
         return verify_foreign(target, path, model, None if weights is None else Path(weights), atol)
     recipe, named = _recipe(manifest)
     if target_facts(recipe.target) != facts:
@@ -62,11 +67,11 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
     if source.weights_sha256 != expected:
         found = "no weights" if expected is None else f"sha256 {expected[:16]}..."
         raise ArtifactError("these are not the weights it was exported with", what=f"{path.name}: {found}", hint="give the file of the export")
-    samples = samples_for(source.module, source.preprocessing)
+    pictures = samples_for(source.module, source.preprocessing, samples)
     methods = methods_from_json(manifest.document.get("methods"))
     tolerance = tolerance_for(recipe.precision, recipe.atol if atol is None else atol)
     sources = method_sources(source.module, recipe.early_exit, one_graph=facts.holds_one_graph)
-    cases = eager_cases(source, sources, samples)
+    cases = eager_cases(source, sources, pictures)
     if [method.name for method in methods] != list(cases):
         raise ArtifactError(
             f"{manifest.path.name} names other methods than the model has",
@@ -74,7 +79,14 @@ def verify(path: str | Path, *, model: str | None = None, weights: str | Path | 
             hint="export again with --overwrite",
         )
     counterparts = lowered_programs(recipe, source, sources, methods, cases)
-    return check_artifact(target, path, methods, samples, cases, tolerance, counterparts)
+    return check_artifact(target, path, methods, pictures, cases, tolerance, counterparts)
+
+
+def _check_limits(atol: float | None, samples: int | None) -> None:
+    if atol is not None:
+        check_atol(atol)
+    if samples is not None and samples < FEWEST:
+        raise UsageError(f"{samples} samples are too few", why=f"an artifact is compared on {FEWEST} or more", hint=f"--samples {FEWEST}")
 
 
 def _recipe(manifest: Manifest) -> tuple[Recipe, str]:

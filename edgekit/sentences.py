@@ -38,7 +38,7 @@ def describe_parity(parity: Parity) -> str:
         f"executed by {parity.executed_by}  max error {parity.max_abs_error:.1e}  SQNR {parity.sqnr_db:.0f} dB  "
         f"top-1 {parity.top1_agreement:.0%} of {parity.samples}  {parity.verdict}"
     )
-    return outputs + _describe_numerics(parity) + _describe_selections(parity)
+    return outputs + _describe_numerics(parity) + _describe_selections(parity) + _describe_exits(parity)
 
 
 def _describe_selections(parity: Parity) -> str:
@@ -46,6 +46,14 @@ def _describe_selections(parity: Parity) -> str:
     if found is None:
         return ""
     return f"  (same regions in {found['passes']} passes on {found['samples'] - len(found['differing'])} of {found['samples']})"
+
+
+def _describe_exits(parity: Parity) -> str:
+    found = parity.early_exit
+    if found is None:
+        return ""
+    near = f", {len(found['near'])} others are at a threshold" if found["near"] else ""
+    return f"  (same exit and class on {found['samples'] - len(found['differing']) - len(found['other_class'])} of {found['samples']}{near})"
 
 
 def _describe_numerics(parity: Parity) -> str:

@@ -21,6 +21,7 @@ def verify(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="The checkpoint it was exported with.")] = None,
     atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
+    samples: Annotated[int | None, typer.Option(help="On how many inputs, 9 or more; by default as many as its export had.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
 ) -> None:
     """Run an artifact against its eager model again, or one that edgekit did not write against the model you name.
@@ -31,6 +32,7 @@ def verify(
     \b
     edgekit verify emov2-5m_224_fp32.tflite
     edgekit verify emov2-5m_224_fp32.onnx --weights EMOv2_5M_224.pth --json
+    edgekit verify chase-tiny_32_fp32.pte --samples 256
     edgekit verify converted_elsewhere.mlpackage --model my_net.py:build
     """
     from edgekit.pipeline import require_parity
@@ -39,7 +41,7 @@ def verify(
     from edgekit.sentences import describe_parity
 
     with stdout_to_stderr():
-        parity = run(artifact, model=model, weights=weights, atol=atol)
+        parity = run(artifact, model=model, weights=weights, atol=atol, samples=samples)
     found = {"artifact": str(artifact), "parity": parity.to_json()}
     try:
         require_parity(parity, artifact.name)

@@ -16,6 +16,7 @@ from edgekit.methods import handed_on
 from edgekit.targets.base import CannotRunHere, Executable, Interpreted, Target
 from edgekit.verification.cases import Case
 from edgekit.verification.divergence import compare_operators
+from edgekit.verification.exits import Outputs, answers_of, compare_exits, with_exits
 from edgekit.verification.parity import Parity, combine, compare
 from edgekit.verification.samples import Sample
 from edgekit.verification.tolerances import Tolerance, tolerance_for
@@ -34,7 +35,8 @@ def check_artifact(
 ) -> Parity:
     """Open the file that was written and compare every method with eager's, each on what eager's method before it hands on.
 
-    Methods that hand on to each other are also run one after the other, each on what the file's own method before it gave.
+    Methods that hand on to each other are also run one after the other, each on what the file's own method before it gave. Of a network with
+    exits it is also compared where samples leave.
 
     Where edgekit computes the artifact itself, it is also compared with the program it was lowered from, in float32 and
     operator by operator: that shows the program right to the last digits, whatever half precision does to its outputs.
@@ -49,20 +51,38 @@ def check_artifact(
     checks = {
         method.name: _Check(method, native_method(executable.methods, method), samples, cases[method.name], target.executed_by) for method in methods
     }
-    parities = {}
+    parities: dict[str, Parity] = {}
+    answered: dict[str, Outputs] = {}
     for name, check in checks.items():
-        parity = check.run(executable, check.case.outputs, tolerance)
+        parity, rows = check.run_keeping(executable, check.case.outputs, tolerance)
+        if rows is not None:
+            answered[name] = _by_name(rows)
         # Also where the outputs are not finite: which operator made them so is what one wants to know then.
         if parity.samples and isinstance(executable, Interpreted):
             parity = _with_numerics(parity, check, executable, counterparts.get(name))
         parities[name] = parity
     if len(parities) == 1:
-        return next(iter(parities.values()))
-    return combine(parities, _chained(executable, checks, tolerance))
+        return _with_exits(next(iter(parities.values())), checks, answered, samples, tolerance)
+    chained, answered = _chained(executable, checks, tolerance)
+    return _with_exits(combine(parities, chained), checks, answered, samples, tolerance)
 
 
-def _chained(executable: Executable, checks: Mapping[str, "_Check"], tolerance: Tolerance) -> dict[str, Parity]:
-    """Run the methods in a row on every sample; return a parity by the method it ends at."""
+def _with_exits(
+    parity: Parity, checks: Mapping[str, "_Check"], answered: Mapping[str, Outputs], samples: Sequence[Sample], tolerance: Tolerance
+) -> Parity:
+    """Compare where samples leave, if the methods are exits and all of them ran."""
+    eager, actual = answers_of({name: check.case.outputs for name, check in checks.items()}), answers_of(answered)
+    if eager is None or actual is None or len(eager.logits) != len(actual.logits):
+        return parity
+    return with_exits(parity, compare_exits(eager, actual, [sample.name for sample in samples], tolerance))
+
+
+def _by_name(rows: Sequence[Mapping[str, Array]]) -> dict[str, list[Array]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _chained(executable: Executable, checks: Mapping[str, "_Check"], tolerance: Tolerance) -> tuple[dict[str, Parity], dict[str, Outputs]]:
+    """Run the methods in a row on every sample; return a parity by the method it ends at, and what each gave."""
     given: dict[str, list[Mapping[str, Array]]] = {}
     found = {}
     followed = {check.case.after for check in checks.values()}
@@ -76,7 +96,7 @@ def _chained(executable: Executable, checks: Mapping[str, "_Check"], tolerance: 
         found[name], rows = check.on(inputs).run_keeping(executable, check.case.outputs, tolerance)
         if rows is not None:
             given[name] = rows
-    return found
+    return found, {name: _by_name(rows) for name, rows in given.items()}
 
 
 class _Check:
@@ -110,8 +130,7 @@ class _Check:
         except Exception as error:  # noqa: BLE001  vendors' runtimes raise what they like
             reason = f"it does not run: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
             return Parity(verdict="fail", executed_by=self.executed_by, tolerance=tolerance, reason=reason), None
-        actual = {name: [result[name] for result in results] for name in results[0]}
-        return compare(reference, actual, [sample.name for sample in self.samples], tolerance, self.executed_by), results
+        return compare(reference, _by_name(results), [sample.name for sample in self.samples], tolerance, self.executed_by), results
 
     def _outputs(self, executable: Executable, index: int) -> dict[str, Array]:
         results = executable.run(self.method.name, self.inputs(index))

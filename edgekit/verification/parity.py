@@ -41,6 +41,7 @@ class Parity:
 
     :param against: what the artifact is compared with.
     :param selections: of a model that selects regions: the comparison of which, as :class:`edgekit.verification.selections.Selections` has it.
+    :param early_exit: of a network with exits: where samples leave, as :class:`edgekit.verification.exits.ExitParity` has it.
     :param max_abs_error: largest absolute difference.
     :param max_rel_error: the same, relative to the largest absolute reference value of its output.
     :param sqnr_db: 10 log10(signal power / error power), the lowest over samples and outputs.
@@ -57,6 +58,7 @@ class Parity:
     verdict: Verdict
     executed_by: str | None
     selections: Mapping[str, Any] | None = None
+    early_exit: Mapping[str, Any] | None = None
     samples: int = 0
     max_abs_error: float | None = None
     max_rel_error: float | None = None
@@ -190,11 +192,12 @@ def _top1_agreement(reference: Sequence[Array], actual: Sequence[Array], tie: fl
 
     An output that is not ``(batch, classes)`` has no class axis: it agrees, and its error alone decides.
     """
-    same = [want.ndim != 2 or _same_winner(want, got, tie) for want, got in zip(reference, actual, strict=True)]
+    same = [want.ndim != 2 or same_winner(want, got, tie) for want, got in zip(reference, actual, strict=True)]
     return sum(same) / len(same)
 
 
-def _same_winner(want: Array, got: Array, tie: float) -> bool:
+def same_winner(want: Array, got: Array, tie: float) -> bool:
+    """Whether the largest logit is the same class, or one that ties with it in the reference; logits are ``(batch, classes)``."""
     if want.size == 0:
         return True
     chosen = np.take_along_axis(want, got.argmax(-1, keepdims=True), axis=-1)

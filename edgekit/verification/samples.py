@@ -13,7 +13,8 @@ Array = np.ndarray
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 _NOISE_SEEDS = (0, 1)
-_BASE = 9
+FEWEST = 9
+"""Of pictures to compare on; any number more."""
 _SMALLEST_PART = 0.3
 """Of a photograph's shorter side."""
 
@@ -27,7 +28,7 @@ class Sample:
     pixels: Array
 
 
-def verification_samples(preprocessing: Preprocessing, count: int = _BASE) -> tuple[Sample, ...]:
+def verification_samples(preprocessing: Preprocessing, count: int = FEWEST) -> tuple[Sample, ...]:
     """Return nine inputs: two photographs, both mirrored, one upside down, black, a ramp, and two of noise; then parts of photographs.
 
     :param count: of all; beyond nine squares cut out of the photographs are added, of any size and place, every other one mirrored.
@@ -47,7 +48,7 @@ def verification_samples(preprocessing: Preprocessing, count: int = _BASE) -> tu
             [np.broadcast_to(ramp, (size, size)), np.broadcast_to(ramp[:, None], (size, size)), np.full((size, size), 128, np.uint8)], axis=-1
         ),
     } | {f"noise {seed}": np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8) for seed in _NOISE_SEEDS}
-    for number in range(1, count - _BASE + 1):
+    for number in range(1, count - FEWEST + 1):
         which = number % len(images)
         part = _part(images[which], np.random.default_rng(number), preprocessing)
         mirrored = number % 4 >= 2

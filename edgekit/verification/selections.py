@@ -57,9 +57,14 @@ def selects(model: nn.Module) -> bool:
     return any(isinstance(module, _SELECTING) for module in model.modules())
 
 
-def samples_for(model: nn.Module, preprocessing: Preprocessing) -> tuple[Sample, ...]:
-    """Return the inputs to compare a model on: 64 for one that selects."""
-    return verification_samples(preprocessing, SAMPLES) if selects(model) else verification_samples(preprocessing)
+def samples_for(model: nn.Module, preprocessing: Preprocessing, count: int | None = None) -> tuple[Sample, ...]:
+    """Return the inputs to compare a model on.
+
+    :param count: ``None``: nine, or 64 for a model that selects.
+    """
+    if count is None:
+        return verification_samples(preprocessing, SAMPLES) if selects(model) else verification_samples(preprocessing)
+    return verification_samples(preprocessing, count)
 
 
 Selected = tuple[dict[str, PassesOutput], ...]
