@@ -76,10 +76,12 @@ class MaskCounter:
 
     def padded(self, mask: fx.Node) -> int:
         """A mask and more places, all true or all false."""
-        source = argument(mask, 0, "self")
+        source, named = argument(mask, 0, "self"), mask.target is _ATEN.pad.default  # of the two operators one names how it pads
         if min(argument(mask, 1, "pad")) < 0:
             raise NotCounted("how many it keeps depends on the values: places are cut off it")
-        return self.count(source) + bool(argument(mask, 2, "value", 0)) * (size_of(mask) - size_of(source))
+        if named and argument(mask, 2, "mode", "constant") != "constant":
+            raise NotCounted("how many it keeps depends on the values: places of it are repeated")
+        return self.count(source) + bool(argument(mask, 3 if named else 2, "value", 0)) * (size_of(mask) - size_of(source))
 
     def repeated(self, mask: fx.Node) -> int:
         """A mask as often as it is expanded, in whatever order of its axes."""
@@ -173,10 +175,12 @@ _RULES: dict[Any, Callable[[MaskCounter, fx.Node], int]] = {
     **dict.fromkeys(_COMPARISONS, MaskCounter.compared),
     **dict.fromkeys((_ATEN.logical_not.default, _ATEN.bitwise_not.default), MaskCounter.inverted),
     **dict.fromkeys((_ATEN.logical_and.default, _ATEN.bitwise_and.Tensor, _ATEN.__and__.Tensor), MaskCounter.narrowed),
-    **dict.fromkeys((_ATEN.expand.default, _ATEN.permute.default, _ATEN.transpose.int), MaskCounter.repeated),
+    **dict.fromkeys((_ATEN.expand.default, _ATEN.expand_as.default, _ATEN.repeat.default), MaskCounter.repeated),
+    **dict.fromkeys((_ATEN.permute.default, _ATEN.transpose.int), MaskCounter.repeated),
     **dict.fromkeys(_CASTS, MaskCounter.cast),
     _ATEN.cat.default: MaskCounter.joined,
     _ATEN.constant_pad_nd.default: MaskCounter.padded,
+    _ATEN.pad.default: MaskCounter.padded,
 }
 
 

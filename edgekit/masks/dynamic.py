@@ -62,5 +62,6 @@ def _values(value: Any) -> Any:
 
 
 def _described(value: Any) -> str:
-    shape = getattr(value, "shape", None)
+    depending = next(one for one in _values(value) if free_unbacked_symbols(one))
+    shape = getattr(depending, "shape", None)
     return "is a number that depends on the values" if shape is None else f"has the shape ({', '.join(map(str, shape))})"

@@ -22,13 +22,20 @@ _Spelling = Callable[..., Any]
 
 
 class _Watching(TorchFunctionMode):
-    """Hands the functions that find places where a mask is true to :meth:`spelled`, where they are given one."""
+    """Hands the functions that find places where a mask is true to :meth:`spelled`, where they are given one.
+
+    ``spells``: a write at places is spelled otherwise, too, which is no reason by itself to look at a model.
+    """
+
+    spells = True
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         """Called by PyTorch instead of each of its functions."""
         del types
         kwargs = kwargs or {}
         spelling = _spelling(func, args, kwargs)
+        if spelling is None and self.spells and func is Tensor.__setitem__ and indexing.has_places(args[1]):
+            return indexing.put_at(*args)
         return func(*args, **kwargs) if spelling is None else self.spelled(spelling, func, args, kwargs)
 
     def spelled(self, spelling: _Spelling, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -43,6 +50,8 @@ class _Watching(TorchFunctionMode):
 
 class Noticing(_Watching):
     """``noticed``: some boolean index was met."""
+
+    spells = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,7 +127,9 @@ def _masked_scatter_in_place(places: Places, input: Tensor, mask: Tensor, source
 
 def _nonzero(places: Places, input: Tensor, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
     found = indexing.coordinates(input, places)
-    return found if as_tuple else torch.stack(found, 1)
+    if as_tuple:
+        return found
+    return found[0].unsqueeze(1) if len(found) == 1 else torch.stack(found, 1)  # rewrites see through another shape
 
 
 def _where(places: Places, condition: Tensor) -> tuple[Tensor, ...]:

@@ -23,7 +23,6 @@ from edgekit.rewrites.graph import ProgramEditor, argument, is_call, shape_of
 _ATEN = torch.ops.aten
 _LONGEST = 1024
 _SHAPES = (_ATEN.view.default, _ATEN.reshape.default, _ATEN.squeeze.dim, _ATEN.squeeze.default, _ATEN.unsqueeze.default, _ATEN.flatten.using_ints)
-_PUTS = (_ATEN.index_copy.default, _ATEN.index_put.default, _ATEN.index_put_.default)
 
 
 @frozen
@@ -81,11 +80,11 @@ def _move(user: fx.Node, places: fx.Node) -> _Move | None:
         return _checked(user, argument(user, 1, "dim"))
     if is_call(user, _ATEN.index_copy.default):
         return _checked(user, argument(user, 1, "dim"), argument(user, 3, "source"))
-    if is_call(user, _ATEN.index.Tensor, _ATEN.index_put.default, _ATEN.index_put_.default):
+    if is_call(user, _ATEN.index.Tensor, _ATEN.index_put.default):
         axes = [axis for axis, index in enumerate(argument(user, 1, "indices")) if index is not None]
         if len(axes) != 1 or argument(user, 3, "accumulate", default=False):
             return None
-        return _checked(user, axes[0], argument(user, 2, "values") if is_call(user, *_PUTS) else None)
+        return _checked(user, axes[0], argument(user, 2, "values") if is_call(user, _ATEN.index_put.default) else None)
     return None
 
 
@@ -149,8 +148,7 @@ class _Builder:
         spread = at.call(_ATEN.mm.default, at.call(_ATEN.transpose.int, at.in_type_of_rows(matrix), 0, 1), at.as_matrix(rows))
         x, mask = at.as_matrix(move.x), at.in_type_of_rows(kept)
         left = at.call(_ATEN.mul.Tensor, x, at.call(_ATEN.add.Tensor, at.call(_ATEN.mul.Tensor, mask, -1.0), 1.0))
-        result = at.from_matrix(at.call(_ATEN.add.Tensor, left, spread), shape)
-        return at.call(_ATEN.copy_.default, move.x, result) if is_call(move.node, _ATEN.index_put_.default) else result
+        return at.from_matrix(at.call(_ATEN.add.Tensor, left, spread), shape)
 
 
 @frozen

@@ -31,7 +31,9 @@ class OrderStatisticsAsQuantiles:
         """An order statistic, but for the largest and the smallest, which every runtime has."""
         del editor
         made = node.args[0] if is_call(node, operator.getitem) else node
-        return isinstance(made, fx.Node) and not is_call(made, *_KEPT) and node.op == "call_function" and order_statistic(node) is not None
+        if not isinstance(made, fx.Node) or is_call(made, *_KEPT) or not node.users:
+            return False
+        return node.op == "call_function" and order_statistic(node) is not None
 
     def check(self, node: fx.Node, editor: ProgramEditor, target: TargetFacts) -> OrderStatistic | Refusal:
         """Refuse whole numbers, which have no quantile."""
