@@ -17,7 +17,7 @@ from edgekit.inspection import inspect_artifact
 from edgekit.interface import MethodSpec, Preprocessing, TensorSpec
 from edgekit.methods import handed_on, method_sources
 from edgekit.models.source import load_source
-from edgekit.targets.onnx.branches import MOST_EXITS, join
+from edgekit.targets.onnx.branches import MOST_EXITS, SMALL, join
 from edgekit.targets.onnx.exits import EXITS_KEY
 from edgekit.targets.onnx.proto import graphs_of
 from edgekit.verification.cases import eager_cases
@@ -115,6 +115,13 @@ def test_weights_are_stored_once(exported, tmp_path):
     (alone,) = edgekit.export("chase-tiny", targets=["onnx"], early_exit="all", output_dir=tmp_path).artifacts
     sections = [inspect_artifact(artifact.path).inspection.sections for artifact in (exported, alone)]
     assert sections[0]["weights"] <= 1.01 * sections[1]["weights"]
+
+
+def test_branches_hold_no_weights_because_onnxruntime_copies_branches(exported):
+    outermost, *branches = graphs_of(onnx.load(exported.path).graph)
+    large = [sum(len(tensor.raw_data) >= SMALL for tensor in graph.initializer) for graph in (outermost, *branches)]
+    assert large[0] > 40
+    assert not any(large[1:])
 
 
 def test_same_request_same_bytes(exported, tmp_path):
