@@ -54,6 +54,11 @@ def test_a_graph_that_selects_is_timed_whole(exits):
     assert np.isposinf(given["forward"]["thresholds"]).all()
 
 
+def test_a_graph_that_joins_the_exits_of_its_file_is_not_counted_beside_them():
+    assert module._summed({"exit_1": (1.0, 2.0), "exit_2": (3.0, 4.0), "forward": (9.0, 9.0)}) == [4.0, 6.0]
+    assert module._summed({"forward": (9.0, 8.0)}) == [9.0, 8.0]
+
+
 def test_nothing_is_compared_on_a_noisy_machine(exits, monkeypatch):
     ticks = iter([1.0, 3.0] * 1000)
     monkeypatch.setattr(FixedWork, "run_ms", lambda _: next(ticks))
