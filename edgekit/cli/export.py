@@ -30,7 +30,7 @@ def export(
     input: Annotated[str | None, typer.Option(help="Core ML: image (8-bit pixels, normalised inside) or tensor (normalised floats).")] = None,
     backend: Annotated[str | None, typer.Option(help="ExecuTorch: xnnpack, coreml, vulkan or portable.")] = None,
     deployment_target: Annotated[str | None, typer.Option(help="Core ML: iOS16, iOS17, iOS18 or iOS26.")] = None,
-    early_exit: Annotated[str | None, typer.Option(help="Networks with exits: methods (one an exit), all, last or exit=K.")] = None,
+    early_exit: Annotated[str | None, typer.Option(help="Networks with exits: methods (one an exit), select, all, last, exit=K, method=K.")] = None,
     atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A TOML file that holds the whole request.")] = None,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the artifacts.")] = Path(),
