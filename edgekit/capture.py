@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.errors import CaptureError
+from edgekit.full_precision import mark_full_precision
 from edgekit.quiet import quiet
 from edgekit.user_code import user_frame, user_line
 
@@ -16,15 +17,17 @@ _BRANCH_HINT = (
 
 
 def capture(name: str, model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
-    """Capture ``model`` for inputs shaped like ``example``.
+    """Capture ``model`` for inputs shaped like ``example``; the nodes of modules that ask for full precision are marked.
 
     :raises CaptureError: ``torch.export`` stops; ``where`` is the line of the user's model.
     """
     try:
         with torch.no_grad(), quiet():
-            return torch.export.export(model, example, strict=False)
+            program = torch.export.export(model, example, strict=False)
     except Exception as error:
         raise _explain(name, error) from error
+    mark_full_precision(program, model)
+    return program
 
 
 def _explain(name: str, error: Exception) -> CaptureError:

@@ -8,6 +8,8 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from edgekit.full_precision import in_full_precision
+
 
 class _Recorder(fx.Interpreter):
     def __init__(self, module: fx.GraphModule, names: set[str], stored: Callable[[Tensor], Tensor]) -> None:
@@ -15,8 +17,10 @@ class _Recorder(fx.Interpreter):
         self.names = names
         self.stored = stored
         self.values: dict[str, Any] = {}
+        self.full = False
 
     def run_node(self, n: fx.Node) -> Any:
+        self.full = in_full_precision(n)
         value = super().run_node(n)
         if n.name in self.names:
             self.values[n.name] = value
@@ -27,6 +31,8 @@ class _Recorder(fx.Interpreter):
 
     def _as_stored(self, value: Any) -> Any:
         """A number in the graph, such as the scale of attention, becomes a constant of the artifact like any other."""
+        if self.full:
+            return value
         return float(self.stored(torch.tensor(value, dtype=torch.float64))) if isinstance(value, float) else value
 
 
@@ -35,7 +41,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Run a program on ``inputs`` and return the values of the named nodes: tensors, or tuples of them.
 
-    :param stored: applied to every parameter, buffer and constant before it is used, and to every real number in the graph.
+    :param stored: applied to every parameter, buffer and constant before it is used, and to every real number in the graph but those of
+        nodes in full precision.
     """
     recorder = _Recorder(program.graph_module, names, stored)
     given = iter(inputs)

@@ -6,7 +6,7 @@
 A difference of scores, blown up, is beyond 1 whatever it was, and clipping leaves its sign; where two scores are equal the
 bias decides. Delegates take that, and leave comparisons to others; in half precision 2**110 is infinite, so there the
 scores are compared. What is added up are whole numbers, exact in float32, and in half precision up to 2048. Nothing here is
-stored as an (n, n) table.
+stored as an (n, n) table. What decides between scores asks for full precision, see ``full_precision.py``.
 """
 
 import torch
@@ -23,6 +23,7 @@ class RegionRanks(nn.Module):
     :param compare: by comparisons, not by clipped differences.
     """
 
+    full_precision = True
     row: Tensor
     column: Tensor
     ones: Tensor
@@ -55,6 +56,7 @@ class RegionRanks(nn.Module):
 class HighestRegions(nn.Module):
     """Mark the scores that no more than ``count`` scores, their own among them, reach: exactly the percentile's mask, ties included."""
 
+    full_precision = True
     ones: Tensor
 
     def __init__(self, regions: int, count: int) -> None:
@@ -62,8 +64,12 @@ class HighestRegions(nn.Module):
         self.count = count
         self.register_buffer("ones", torch.ones(1, regions), persistent=False)
 
-    def forward(self, scores: Tensor) -> Tensor:
-        """Map scores ``(1, n)``, from 2**-70 to 1 or 0, to ``(1, n)`` of zeros and ones, in the same precision. A NaN makes the mask NaN."""
+    def forward(self, scores: Tensor, among: Tensor | None = None) -> Tensor:
+        """Map scores ``(1, n)``, from 2**-70 to 1 or 0, to ``(1, n)`` of zeros and ones, in the same precision. A NaN makes the mask NaN.
+
+        :param among: a mask of zeros and ones; a region without is below all others.
+        """
+        scores = scores if among is None else scores * among
         lead = (scores - scores.reshape(-1, 1)) * BLOW_UP + 1.0  # equal scores reach each other
         reaching = (F.linear(lead.clamp(-1.0, 1.0), self.ones.to(scores.dtype)) + float(scores.shape[1])) * 0.5
         return at_least_one((self.count + 1.0) - reaching).reshape(1, -1)

@@ -22,8 +22,16 @@ from edgekit.ops.transformer_block import Gelu
 SelectorKind = Literal["mlp", "linear", "shared_phi"]
 
 
+class Scores(nn.Sigmoid):
+    """From log-odds to scores, in full precision: half precision has a single score, 1, for all log-odds from 8.4 up."""
+
+    full_precision = True
+
+
 class RegionSelectors(nn.Module):
-    """The selectors of all passes: log-odds that a token takes part in a pass."""
+    """The selectors of all passes: log-odds that a token takes part in a pass. In full precision."""
+
+    full_precision = True
 
     def __init__(self, channels: int, *, passes: int, kind: SelectorKind, hidden: int, gelu: Gelu = "none") -> None:
         super().__init__()

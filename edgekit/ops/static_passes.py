@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from edgekit.ops.region_moves import IndexMoves, OneHotMoves
 from edgekit.ops.region_order import HighestRegions, at_least_one
-from edgekit.ops.region_scores import Budget
+from edgekit.ops.region_scores import Budget, Scores
 from edgekit.ops.selective_passes import PassesOutput
 
 KEY_OUT = -40000.0
@@ -38,19 +38,20 @@ class FixedCountPasses(nn.Module):
         super().__init__()
         self.core = core
         self.selectors = selectors
+        self.scores = Scores()
         self.moves = nn.ModuleList(nn.Identity() if move is None else move for move in moves)
         self.register_buffer("alpha", torch.tensor(alpha), persistent=False)
 
     def forward(self, tokens: Tensor) -> PassesOutput:
         """Map tokens ``(1, 1 + N, C)``, the class token first, to what the passes make of them."""
-        way: list[tuple[Any, Tensor, Tensor]] = []  # how tokens were taken, from where, and from which tokens
+        way: list[tuple[Any, Any, Tensor]] = []  # how tokens were taken, from where, and from which tokens
         regions, asked = [], []
         active = tokens
         move: Any
         for index, move in enumerate(self.moves):
             log_odds = self.selectors(active, index).unsqueeze(-1)
             asked.append(_home(way, log_odds)[:, 1:, 0])
-            scores = log_odds.sigmoid()
+            scores = self.scores(log_odds)
             if not isinstance(move, nn.Identity):
                 places = move(scores[:, 1:].reshape(1, -1))
                 way.append((move, places, active))
@@ -62,7 +63,7 @@ class FixedCountPasses(nn.Module):
         return PassesOutput(active, tuple(regions), tuple(asked))
 
 
-def _home(way: list[tuple[Any, Tensor, Tensor]], values: Tensor) -> Tensor:
+def _home(way: list[tuple[Any, Any, Tensor]], values: Tensor) -> Tensor:
     """Spread values of the active tokens, ``(1, 1 + n, 1)``, over all tokens; 0 where a token is not active."""
     for move, places, _ in reversed(way):
         values = move.spread(places, values)
@@ -81,6 +82,7 @@ class MaskedPasses(nn.Module):
         super().__init__()
         self.core = core
         self.selectors = selectors
+        self.scores = Scores()
         self.highest = nn.ModuleList(nn.Identity() if one is None else one for one in highest)
         self.register_buffer("alpha", torch.tensor(alpha), persistent=False)
 
@@ -92,10 +94,9 @@ class MaskedPasses(nn.Module):
         for index, highest in enumerate(self.highest):
             log_odds = self.selectors(tokens, index)
             asked.append(log_odds[:, 1:] * part)
-            scores = log_odds.sigmoid()
+            scores = self.scores(log_odds)
             if not isinstance(highest, nn.Identity):
-                # A score of 0 is below any of a region that is still up.
-                part = highest(scores[:, 1:] * part if narrowed else scores[:, 1:])
+                part = highest(scores[:, 1:], part if narrowed else None)
                 narrowed = True
             regions.append(part > 0.5)
             tokens = masked_pass(self.core, tokens, scores, part if narrowed else None, self.alpha)

@@ -10,7 +10,7 @@ Exact for one image where no two scores at a threshold are equal. The forms:
 | takes them by | top-k and their indices | ranks from counting, (k, n) one-hot product |
 | two scores at the threshold equal | k are taken, any of the equal ones | k are taken, the first of the equal ones |
 | eager then | takes none of the equal ones: fewer than k | the same |
-| a NaN score | top-k takes it as the highest (eager: no region) | every region becomes NaN |
+| a NaN score (eager: no region) | the highest to torch's top-k, the lowest to onnxruntime's | every region becomes NaN |
 | beta 0 | all, no selection | the same |
 | beta 1, or one region and beta above 0 | the class token alone | the same |
 

@@ -70,13 +70,13 @@ class ProgramEditor:
         return node
 
     def call(self, op: Callable[..., Any], *args: Any, before: fx.Node, **kwargs: Any) -> fx.Node:
-        """Insert a call of ``op`` before a node; shapes are computed, and the user's source line is taken from that node."""
+        """Insert a call of ``op`` before a node; shapes are computed; the source line, module and precision are that node's."""
         with self.graph.inserting_before(before):
             node = self.graph.call_function(op, args, kwargs)
         fake_args, fake_kwargs = _pytree.tree_map_only(fx.Node, lambda n: n.meta["val"], (args, kwargs))
         with self._fake_mode:
             node.meta["val"] = op(*fake_args, **fake_kwargs)
-        node.meta.update({key: before.meta[key] for key in ("stack_trace", "nn_module_stack", "source_fn_stack") if key in before.meta})
+        node.meta.update({key: before.meta[key] for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "custom") if key in before.meta})
         return node
 
     def erase_unused(self, node: fx.Node) -> None:

@@ -20,8 +20,9 @@ from edgekit.rewrites.base import Refusal
 
 
 class StaticDepthRouter(nn.Module):
-    """``DepthRouter`` for one image, without argmax and indices."""
+    """``DepthRouter`` for one image, without argmax and indices, in full precision."""
 
+    full_precision = True
     place: Tensor
 
     def __init__(self, router: DepthRouter) -> None:

@@ -6,6 +6,8 @@ from torch import nn
 
 from edgekit.models.imcnet import CONFIGS, IMCNet
 from edgekit.models.untrained import fill_untrained
+from edgekit.ops.percentile_selection import PercentileSelection
+from edgekit.ops.selective_passes import HierarchicalPasses
 
 
 class WithRegions(nn.Module):
@@ -56,3 +58,35 @@ def budgeted(resolution=32):
 
 def soft(resolution=32):
     return _filled(Soft(resolution))
+
+
+class ByPixels(nn.Module):
+    """Three passes over pixels, by beta 0, 1/2 and 1, whose log-odds are the red channel: scores as a test wants them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.middle = HierarchicalPasses(_Nothing(), _Given(), map(PercentileSelection, (0.0, 0.5, 1.0)), alpha=0.0)
+
+    def forward(self, image):
+        tokens = image[:, :1].flatten(2).transpose(1, 2)
+        passed = self.middle(torch.cat([torch.zeros_like(tokens[:, :1]), tokens], dim=1))
+        return {f"pass_{number}": mask.float() for number, mask in enumerate(passed.regions, start=1)}
+
+
+class _Given(nn.Module):
+    full_precision = True
+
+    def forward(self, tokens, index):
+        del index
+        return tokens[..., 0]
+
+
+class _Nothing(nn.Module):
+    def forward(self, x, mask=None):
+        del mask
+        return torch.zeros_like(x)
+
+
+def by_pixels(resolution=4):
+    del resolution
+    return ByPixels().eval()

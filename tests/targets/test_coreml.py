@@ -217,7 +217,7 @@ def test_the_classifier_has_the_form_core_ml_tools_writes(model, tmp_path):
         skip_model_load=True,
         minimum_deployment_target=ct.target.iOS17,
         classifier_config=ct.ClassifierConfig(list("abcde")),
-        pass_pipeline=lowering._passes(ct),
+        pass_pipeline=lowering._passes(ct, half=False),
     )
     (block,) = theirs.get_spec().mlProgram.functions["main"].block_specializations.values()
     ours, reference = operations(path)[-1], block.operations[-1]

@@ -4,7 +4,11 @@
     after    image f32 -> to f16 -> conv f16 (weights f16) -> ... -> to f32 -> logits f32
 
 ``coreai-torch`` (0.4.3) has no option for it: it lowers each operator in the precision it finds. A layer norm keeps its
-statistics in float32 all the same, its lowering sees to that.
+statistics in float32 all the same, its lowering sees to that. Nodes in full precision (``full_precision.py``) stay as they are:
+
+    after    ... -> to f32 -> linear f32 (weights f32) -> sigmoid f32 -> to f16 -> ...
+
+Their weights do, too: Core AI casts constants when it writes a program, so a weight of float16 and a cast would be stored as float32.
 """
 
 import copy
@@ -16,6 +20,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from edgekit.errors import LoweringError
+from edgekit.full_precision import in_full_precision
 
 _LARGEST = torch.finfo(torch.float16).max
 
@@ -28,10 +33,12 @@ def in_half_precision(program: ExportedProgram) -> ExportedProgram:
     :raises LoweringError: a weight does not fit into half precision.
     """
     module = copy.deepcopy(program.module(check_guards=False))
-    _halve_tensors(module)
-    for part in module.modules():
-        if isinstance(part, fx.GraphModule):
-            _halve_arguments(part)
+    graphs = [part for part in module.modules() if isinstance(part, fx.GraphModule)]
+    _halve_tensors(module, except_for={str(node.target) for part in graphs for node in part.graph.nodes if _is_kept(node)})
+    for part in graphs:
+        _halve_arguments(part)
+        _cast_around_full_precision(part.graph)
+        part.recompile()
     args, kwargs = program.example_inputs
     with torch.no_grad():
         return torch.export.export(_Cast(module), args, kwargs, strict=False)
@@ -53,15 +60,21 @@ def _to(value: Any, source: torch.dtype, destination: torch.dtype) -> Any:
     return value.to(destination) if isinstance(value, Tensor) and value.dtype is source else value
 
 
-def _halve_tensors(module: nn.Module) -> None:
+def _is_kept(node: fx.Node) -> bool:
+    """Whether a node, or all that reads a weight, is in full precision."""
+    return in_full_precision(node) or (node.op == "get_attr" and bool(node.users) and all(map(in_full_precision, node.users)))
+
+
+def _halve_tensors(module: nn.Module, *, except_for: set[str]) -> None:
     """Convert parameters, buffers and the constants that torch.export keeps as plain attributes."""
     for name, part in list(module.named_modules()):
+        prefix = f"{name}." if name else ""
         for key, value in list(part.__dict__.items()):
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and prefix + key not in except_for:
                 setattr(part, key, _halved(f"{name}.{key}", value))
         for table in (part._parameters, part._buffers):  # noqa: SLF001 - in place, and under the same names
             for key, value in table.items():
-                if value is not None:
+                if value is not None and prefix + key not in except_for:
                     tensor = _halved(f"{name}.{key}", value.detach())
                     table[key] = nn.Parameter(tensor, requires_grad=False) if table is part._parameters else tensor  # noqa: SLF001
 
@@ -83,10 +96,31 @@ def _halved(name: str, value: Tensor) -> Tensor:
 def _halve_arguments(module: fx.GraphModule) -> None:
     """Convert what operators are told: dtypes, and numbers beyond half precision's range."""
     for node in module.graph.nodes:
-        if node.op == "call_function":
+        if node.op == "call_function" and not in_full_precision(node):
             node.args = fx.node.map_aggregate(node.args, _argument)
             node.kwargs = fx.node.map_aggregate(node.kwargs, _argument)
-    module.recompile()
+
+
+def _cast_around_full_precision(graph: fx.Graph) -> None:
+    """Insert casts where values go from half precision into full, and where they come back."""
+    casts: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}
+    for node in list(graph.nodes):
+        if node.op not in ("call_function", "output"):
+            continue
+        wanted = torch.float32 if in_full_precision(node) else torch.float16
+        for given in node.all_input_nodes:
+            if not _is_float(given) or _is_kept(given) is in_full_precision(node):
+                continue
+            if (given, wanted) not in casts:
+                with graph.inserting_after(given):
+                    casts[given, wanted] = graph.call_function(torch.ops.aten.to.dtype, (given, wanted))
+            node.replace_input_with(given, casts[given, wanted])
+
+
+def _is_float(node: fx.Node) -> bool:
+    """Whether a node gave float32 before anything was halved."""
+    value = node.meta.get("val")
+    return isinstance(value, Tensor) and value.dtype is torch.float32
 
 
 def _argument(value: Any) -> Any:

@@ -15,6 +15,7 @@ from edgekit.targets.base import Counterparts, LoweringJob
 from edgekit.targets.blame import blame
 from edgekit.targets.coreml.classifier import make_classifier
 from edgekit.targets.coreml.package import write_package
+from edgekit.targets.coreml.precision import compute_precision
 from edgekit.targets.coreml.prepare import prepared
 from edgekit.targets.coreml.share import share_constants
 from edgekit.targets.coreml.toolbox import coremltools
@@ -89,8 +90,8 @@ def _convert(ct: Any, job: LoweringJob, programs: Counterparts, folder: Path) ->
     return ct.models.MLModel(str(folder / "all.mlpackage"), skip_model_load=True)
 
 
-def _passes(ct: Any) -> Any:
-    """Return Core ML Tools' default passes with one of our own, and without the one that gives wrong programs.
+def _passes(ct: Any, *, half: bool) -> Any:
+    """Return Core ML Tools' default passes with our own, and without the one that gives wrong programs.
 
     ``reduce_transposes`` (9.0) cancels a transpose that feeds a matmul against another one elsewhere:
 
@@ -102,8 +103,10 @@ def _passes(ct: Any) -> Any:
     pipeline = ct.PassPipeline.DEFAULT
     pipeline.remove_passes({"common::reduce_transposes"})
     with quiet():  # it imports Core ML Tools
-        from edgekit.targets.coreml import channel_norms
+        from edgekit.targets.coreml import channel_norms, half_weights
     pipeline.append_pass(channel_norms.NAME)
+    if half:
+        pipeline.append_pass(half_weights.NAME)
     return pipeline
 
 
@@ -117,8 +120,8 @@ def _convert_method(ct: Any, job: LoweringJob, program: ExportedProgram, method:
         inputs=[_input_type(ct, tensor) for tensor in method.inputs],
         outputs=outputs,
         minimum_deployment_target=getattr(ct.target, job.recipe.deployment_target or "iOS17"),
-        compute_precision=ct.precision.FLOAT16 if job.recipe.precision == "fp16" else ct.precision.FLOAT32,
-        pass_pipeline=_passes(ct),
+        compute_precision=compute_precision(ct, job.recipe.precision, program),
+        pass_pipeline=_passes(ct, half=job.recipe.precision == "fp16"),
         skip_model_load=True,
         package_dir=str(place),
     )
