@@ -170,6 +170,44 @@ def test_the_prepared_program_normalises_pixels(model):
     assert np.abs(actual.detach().numpy() - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+class Patches(Small):
+    """Cuts into patches: nothing is padded."""
+
+    def __init__(self, *, bias=True):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 4, stride=4, bias=bias)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_that_pads_nothing_scales_the_pixels_itself(bias):
+    torch.manual_seed(0)
+    model = Patches(bias=bias).eval()
+    with torch.no_grad():
+        model.conv.weight.mul_(3.0)
+    given = job(model, Path("unused"))
+    program = prepared(given.programs["forward"], PICTURE, given.metadata)
+    pixels = torch.randint(0, 256, (1, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (PREPROCESSING.mean, PREPROCESSING.std))
+    expected = model((pixels / 255 - mean) / std).detach().numpy()
+    inputs = [program.state_dict[spec.target] if spec.target else pixels for spec in program.graph_signature.input_specs]
+    (actual,) = torch.fx.Interpreter(program.graph_module).run(*inputs)
+    assert np.abs(actual.detach().numpy() - expected).max() <= 1e-5 * np.abs(expected).max()
+    image = next(node for node in program.graph.nodes if node.name == "image")
+    (shifted,) = image.users
+    (reader,) = shifted.users
+    assert (shifted.target, reader.target) == (torch.ops.aten.sub.Tensor, torch.ops.aten.conv2d.default)
+    # The graph that other targets share is as it was.
+    assert all("edgekit_" not in str(spec.target) for spec in given.programs["forward"].graph_signature.input_specs)
+
+
+def test_a_convolution_that_pads_leaves_the_pixels_to_be_scaled_before_it(model):
+    given = job(model, Path("unused"))
+    program = prepared(given.programs["forward"], PICTURE, given.metadata)
+    operators = [node.target for node in program.graph.nodes if node.op == "call_function"][:4]
+    aten = torch.ops.aten
+    assert operators == [aten.sub.Tensor, aten.mul.Tensor, aten.add.Tensor, aten.conv2d.default]
+
+
 def test_normalisation_is_exact_in_float32_and_close_in_half_precision():
     pixels = np.arange(256, dtype=np.float64).reshape(-1, 1, 1, 1) * np.ones((1, 3, 1, 1))
     mean, std = (np.reshape(v, (1, 3, 1, 1)) for v in (PREPROCESSING.mean, PREPROCESSING.std))
