@@ -3,10 +3,14 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from edgekit.interface import GRAPH_CONFIDENCE, LOGITS, THRESHOLDS
 from edgekit.macs import eager_macs
 from edgekit.methods import MethodSource
+from edgekit.ops.early_exit import DecidingNetwork
 from edgekit.policy.costs import Costs
+from edgekit.policy.own_thresholds import OwnThresholds
 from edgekit.policy.section import ExitSection
 from edgekit.recipe import Recipe
 from edgekit.verification.cases import Case
@@ -14,7 +18,7 @@ from edgekit.verification.cases import Case
 _WEIGHT_BYTES = {"fp32": 4, "fp16": 2}
 
 
-def exit_section(recipe: Recipe, methods: Sequence[MethodSource], cases: Mapping[str, Case]) -> ExitSection | None:
+def exit_section(recipe: Recipe, network: nn.Module, methods: Sequence[MethodSource], cases: Mapping[str, Case]) -> ExitSection | None:
     """Return what the manifest says about an artifact's exits; ``None`` where a policy has none to choose from.
 
     Costs are cumulative: multiply-adds of one image, and bytes of the parameters at the artifact's precision. ``None``: not to be counted, or a
@@ -32,7 +36,8 @@ def exit_section(recipe: Recipe, methods: Sequence[MethodSource], cases: Mapping
     macs = _added_up([eager_macs(method.module, cases[method.name].example()).total for method in counted])
     weights = _added_up([None if size is None else size * sum(part.numel() for part in method.module.parameters()) for method in counted])
     return ExitSection(
-        confidence=GRAPH_CONFIDENCE,
+        confidence=network.own_confidence if isinstance(network, DecidingNetwork) else GRAPH_CONFIDENCE,
+        own=OwnThresholds(network.own_thresholds) if isinstance(network, DecidingNetwork) else None,
         costs=Costs(macs=None if macs is None else macs * repeated, bytes=None if weights is None else weights * repeated),
     )
 

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from edgekit import artifact
 from edgekit.capabilities import TargetFacts, target_facts
+from edgekit.conditions.source import without_conditions
 from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError
 from edgekit.exit_costs import exit_section
@@ -80,6 +81,8 @@ class _Prepared:
 
     source: SourceModel
     samples: tuple[Sample, ...]
+    conditions: tuple[RewriteReport, ...]
+    """What became of the model's conditions, before anything else and for every target."""
     forms: dict[tuple[str | None, bool], _Form]
     """By the early-exit form of the recipes, and whether the file holds one graph only; targets need not have the same."""
     selected: list[Selected] = field(factory=list)
@@ -188,13 +191,14 @@ def prepare(recipes: Sequence[Recipe], listener: Listener) -> _Prepared:
     with stage(listener, "build") as step:
         source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
         samples = samples_for(source.module, source.preprocessing)
+        source, conditions = without_conditions(source, [torch.from_numpy(sample.tensor) for sample in samples])
         forms = {}
         for form in {_form_of(_for_model(recipe, source)): None for recipe in recipes}:
             methods = method_sources(source.module, form[0], one_graph=form[1])
             forms[form] = _Form(methods, eager_cases(source, methods, samples))
         trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
         step.detail = f"{source.name}  {source.resolution}x{source.resolution}  {source.parameters / 1e6:.2f} M parameters  {trained}"
-    return _Prepared(source, samples, forms)
+    return _Prepared(source, samples, conditions, forms)
 
 
 def _for_model(recipe: Recipe, source: SourceModel) -> Recipe:
@@ -216,6 +220,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         if key not in form.programs:
             form.programs[key] = rewritten_programs(source.name, form.methods, form.cases, facts)
         programs, rewrites = form.programs[key]
+        rewrites = (*prepared.conditions, *rewrites)
         step.detail = describe_rewrites(rewrites)
     recipe = recipe.for_methods(len(form.cases))
     notes = notes_on(asked, recipe)
@@ -250,7 +255,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             inspection=inspection,
             parity=parity,
             notes=notes,
-            exits=exit_section(recipe, form.methods, form.cases),
+            exits=exit_section(recipe, source.module, form.methods, form.cases),
         )
         artifact.publish(staged, document, path, overwrite=overwrite)
     return ExportedArtifact(

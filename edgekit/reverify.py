@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edgekit.artifact import Manifest, read_manifest
 from edgekit.capabilities import target_facts
+from edgekit.conditions.source import without_conditions
 from edgekit.errors import ArtifactError, ModelSourceError, RecipeError, UnknownNameError, UsageError
 from edgekit.foreign import verify_foreign
 from edgekit.manifest import methods_from_json
@@ -68,6 +71,7 @@ def verify(
         found = "no weights" if expected is None else f"sha256 {expected[:16]}..."
         raise ArtifactError("these are not the weights it was exported with", what=f"{path.name}: {found}", hint="give the file of the export")
     pictures = samples_for(source.module, source.preprocessing, samples)
+    source, _ = without_conditions(source, [torch.from_numpy(sample.tensor) for sample in pictures])
     methods = methods_from_json(manifest.document.get("methods"))
     tolerance = tolerance_for(recipe.precision, recipe.atol if atol is None else atol)
     sources = method_sources(source.module, recipe.early_exit, one_graph=facts.holds_one_graph)

@@ -42,6 +42,21 @@ class DecidingStage(Protocol):
         ...
 
 
+@runtime_checkable
+class DecidingNetwork(EarlyExitNetwork, Protocol):
+    """A network that was written with thresholds of its own: it leaves where the confidence of a stage is at least that, both float32."""
+
+    @property
+    def own_thresholds(self) -> tuple[float, ...]:
+        """One for every exit but the last."""
+        ...
+
+    @property
+    def own_confidence(self) -> str | None:
+        """What all confidences are, a name in :mod:`edgekit.ops.confidence`; ``None``: something else."""
+        ...
+
+
 class Exited(NamedTuple):
     """The answer of a network that stopped: ``logits`` ``(B, classes)`` and ``exit`` ``(B,)`` int64, 1 for the first exit."""
 

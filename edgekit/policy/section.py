@@ -1,9 +1,12 @@
 """What a manifest says about early exits: the graph's own confidence, what each exit costs, and the policy that decides.
 
-    "early_exit": {"confidence": "max_softmax", "costs": {"macs": [...], "ms": null, "bytes": [...]}, "reads": "confidence", "policy": {...}}
+    "early_exit": {"confidence": "max_softmax", "costs": {"macs": [...], "ms": null, "bytes": [...]}, "thresholds": null,
+                   "reads": "confidence", "policy": {...}}
 
 ``early_exit`` is null for an artifact without exits, ``policy`` for one that nobody has given a policy: then the app brings its own. ``policy`` is
-what a policy file holds (:mod:`edgekit.policy.policy`). ``reads`` follows from it and stands there so that an app need not work it out:
+what a policy file holds (:mod:`edgekit.policy.policy`). ``thresholds`` are those that the network was written with, if it was: without a
+policy it leaves at exit k where ``confidence >= thresholds[k - 1]``, both float32. ``reads`` follows from the policy and stands there so that an
+app need not work it out:
 
     reads         what a runtime looks at after exit k
     confidence    the output of that name: floor(confidence * 1000000) >= thresholds_micro[k - 1]
@@ -25,6 +28,7 @@ from edgekit.artifact import Manifest, model_name, read_manifest
 from edgekit.errors import ArtifactError, PolicyError
 from edgekit.policy.confidences import CONFIDENCE_KINDS
 from edgekit.policy.costs import Costs
+from edgekit.policy.own_thresholds import OwnThresholds, own_thresholds
 from edgekit.policy.policy import Policy, costs_from_json, costs_json, policy_from_json, read_policy
 from edgekit.policy.strict_json import Fields
 
@@ -39,11 +43,13 @@ class ExitSection:
     :param confidence: the kind that the graph computes beside the logits; ``None``: not known, so nothing may decide by it.
     :param costs: of reaching each exit.
     :param policy: the one that decides unless an app brings another; ``None``: none was stored.
+    :param own: the network's own thresholds, which decide where there is no policy.
     """
 
     confidence: str | None
     costs: Costs = field(factory=Costs)
     policy: Policy | None = None
+    own: OwnThresholds | None = None
 
     def with_policy(self, policy: Policy) -> "ExitSection":
         """Return the same with another policy."""
@@ -54,6 +60,7 @@ class ExitSection:
         return {
             "confidence": self.confidence,
             "costs": costs_json(self.costs),
+            "thresholds": None if self.own is None else self.own.to_json(),
             "reads": None if self.policy is None else reads(self.policy, self.confidence),
             "policy": None if self.policy is None else self.policy.to_json(),
         }
@@ -78,10 +85,11 @@ def section_of(manifest: Manifest) -> ExitSection | None:
     value, where = manifest.document.get(KEY), f"{KEY} of {manifest.path.name}"
     if value is None:
         return None
-    fields = Fields(value, ("confidence", "costs", "reads", "policy"), where, PolicyError)
+    fields = Fields(value, ("confidence", "costs", "thresholds", "reads", "policy"), where, PolicyError)
     costs = costs_from_json(fields.raw("costs"), None, where)
     policy = None if fields.is_null("policy") else policy_from_json(fields.raw("policy"), f"the policy of {manifest.path.name}")
-    section = ExitSection(confidence=None if fields.is_null("confidence") else fields.text("confidence"), costs=costs, policy=policy)
+    confidence = None if fields.is_null("confidence") else fields.text("confidence")
+    section = ExitSection(confidence=confidence, costs=costs, policy=policy, own=own_thresholds(fields, "thresholds"))
     found = None if policy is None else reads(policy, section.confidence)
     if fields.raw("reads") != found:
         raise PolicyError(f"{where} says that {fields.raw('reads')!r:.40} decides", why=f"by its policy it is {found!r}", hint="attach it again")

@@ -15,6 +15,7 @@ from edgekit.interface import CONFIDENCE, EXIT, LOGITS, THRESHOLDS, MethodSpec
 from edgekit.methods import handed_on
 from edgekit.policy.decide import decide, decide_by_confidence
 from edgekit.policy.graph_thresholds import graph_thresholds
+from edgekit.policy.own_thresholds import OwnThresholds
 from edgekit.policy.policy import Policy
 from edgekit.policy.section import reads
 
@@ -30,18 +31,18 @@ class EarlyExit(NamedTuple):
 
 
 def run_early_exit(
-    run: Run, methods: tuple[MethodSpec, ...], images: Array, policy: Policy, *, model: str | None, confidence: str | None
+    run: Run, methods: tuple[MethodSpec, ...], images: Array, rule: Policy | OwnThresholds, *, model: str | None, confidence: str | None
 ) -> EarlyExit:
     """Run pictures one by one, as artifacts take them; what is behind a picture's exit is not called for it.
 
     :param run: calls a method of the artifact on arrays by name.
-    :param images: ``(B, ...)``, each as the first method takes it.
+    :param images: ``(B, ...)``, each as the first method takes it. :param rule: a policy, or the network's own thresholds.
     :param model: the artifact's, where known.
     :param confidence: the kind that the graph computes; ``None``: not known, so everything is decided from the logits.
     :raises PolicyError: the policy is for another model, another number of exits or classes.
     :raises BadInputError: the artifact has no exits, or the pictures are not of the shape it takes.
     """
-    check_policy(policy, methods, model)
+    check_rule(rule, methods, model)
     (taken,) = (tensor for tensor in methods[0].inputs if tensor.name != THRESHOLDS)
     if not isinstance(images, np.ndarray) or images.ndim != len(taken.shape):
         what = f"images of shape {images.shape}" if isinstance(images, np.ndarray) else f"images are a {type(images).__name__}"
@@ -50,11 +51,11 @@ def run_early_exit(
         raise BadInputError("no images")
     given = ({taken.name: images[index : index + 1]} for index in range(len(images)))
     if _chooses(methods):
-        thresholds = graph_thresholds(policy, confidence)
+        thresholds = np.array(rule.values, np.float32) if isinstance(rule, OwnThresholds) else graph_thresholds(rule, confidence)
         chosen = [run(methods[0].name, {**image, THRESHOLDS: thresholds}) for image in given]
         return EarlyExit(np.concatenate([row[LOGITS] for row in chosen]), np.concatenate([row[EXIT] for row in chosen]).astype(np.int64))
-    direct = reads(policy, confidence) == CONFIDENCE
-    answers = [_leave(_answers(run, methods, image), policy, by_confidence=direct) for image in given]
+    leaves = _by_thresholds(rule) if isinstance(rule, OwnThresholds) else _by_policy(rule, confidence)
+    answers = [_leave(_answers(run, methods, image), leaves) for image in given]
     return EarlyExit(np.concatenate([logits for logits, _ in answers]), np.array([exit_number for _, exit_number in answers], dtype=np.int64))
 
 
@@ -76,6 +77,19 @@ def check_exits(methods: Sequence[MethodSpec]) -> tuple[int, tuple[int, ...]]:
             hint="export a network with exits, with --early-exit methods, select or all",
         )
     return len(found), tuple(sorted({output.shape[-1] for output in found}))
+
+
+def check_rule(rule: Policy | OwnThresholds, methods: Sequence[MethodSpec], model: str | None) -> None:
+    """Refuse what was made for something else than an artifact's exits.
+
+    :raises PolicyError: it was. :raises BadInputError: the artifact has no exits.
+    """
+    if isinstance(rule, Policy):
+        check_policy(rule, methods, model)
+        return
+    exits, _ = check_exits(methods)
+    if rule.exits != exits:
+        raise PolicyError("the thresholds are for another network", what=f"{rule.exits} exits", why=f"the artifact has {exits} exits")
 
 
 def check_policy(policy: Policy, methods: Sequence[MethodSpec], model: str | None) -> None:
@@ -127,15 +141,26 @@ def _answers(run: Run, methods: Sequence[MethodSpec], given: Mapping[str, Array]
             yield outputs[f"{LOGITS}_{number}"], outputs[f"{CONFIDENCE}_{number}"]
 
 
-def _leave(answers: Iterator[tuple[Array, Array]], policy: Policy, *, by_confidence: bool) -> tuple[Array, int]:
-    """Return the logits and the exit that a policy takes; no answer behind it is asked for.
+_Leaves = Callable[[list[Array], Array], bool]
+"""Takes the logits ``(1, classes)`` of the exits so far and the last one's confidence ``(1,)``."""
 
-    :param by_confidence: the graph's own decides, else the logits do.
-    """
+
+def _by_policy(policy: Policy, confidence: str | None) -> _Leaves:
+    if reads(policy, confidence) == CONFIDENCE:
+        return lambda history, sure: bool(decide_by_confidence(policy, len(history), sure.astype(np.float32)).all())
+    return lambda history, _: bool(decide(policy, history).all())
+
+
+def _by_thresholds(own: OwnThresholds) -> _Leaves:
+    thresholds = np.array([*own.values, -np.inf], np.float32)
+    return lambda history, sure: len(history) == own.exits or bool((sure.astype(np.float32) >= thresholds[len(history) - 1]).all())
+
+
+def _leave(answers: Iterator[tuple[Array, Array]], leaves: _Leaves) -> tuple[Array, int]:
+    """Return the logits and the exit that is taken; no answer behind it is asked for."""
     history: list[Array] = []
-    for number, (logits, confidence) in enumerate(answers, start=1):
+    for logits, confidence in answers:
         history.append(logits)
-        leaves = decide_by_confidence(policy, number, confidence.astype(np.float32)) if by_confidence else decide(policy, history)
-        if leaves.all():
+        if leaves(history, confidence):
             break
     return history[-1], len(history)

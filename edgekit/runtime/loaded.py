@@ -85,16 +85,16 @@ class LoadedArtifact:
     def run_early_exit(self, images: Array, policy: Policy | None = None) -> EarlyExit:
         """Run pictures ``(B, ...)``, each as the first method takes it, until the policy lets each go; report where that was.
 
-        :param policy: ``None``: the one in the manifest.
+        :param policy: ``None``: the one in the manifest, or else the network's own thresholds.
         :raises PolicyError: the policy is for another network, or there is none.
         :raises BadInputError: the artifact has no exits, or the pictures are not of the shape it takes.
         """
-        policy = policy or (None if self.exits is None else self.exits.policy)
-        if policy is None:
+        rule = policy or (None if self.exits is None else self.exits.policy or self.exits.own)
+        if rule is None:
             check_exits(self.methods)
             raise PolicyError(f"{self.path.name} holds no policy", hint=f"give one, or edgekit policy attach {self.path.name} --policy FILE")
         confidence = None if self.exits is None else self.exits.confidence
-        return run_early_exit(self.run, self.methods, images, policy, model=self.model, confidence=confidence)
+        return run_early_exit(self.run, self.methods, images, rule, model=self.model, confidence=confidence)
 
 
 def _fitted(array: Array, spec: TensorSpec) -> Array:

@@ -243,6 +243,7 @@ def test_a_section_without_costs_is_one():
     assert ExitSection(confidence=None).to_json() == {
         "confidence": None,
         "costs": {"macs": None, "ms": None, "bytes": None},
+        "thresholds": None,
         "reads": None,
         "policy": None,
     }
