@@ -14,6 +14,7 @@ from edgekit.inspection import inspect_artifact
 from edgekit.interface import Preprocessing
 from edgekit.methods import method_sources
 from edgekit.models.source import load_source
+from edgekit.ops.confidence import max_softmax
 from edgekit.policy.decide import as_eager_policy
 from edgekit.policy.policy import Policy
 from edgekit.runtime.attach import attach_policy
@@ -93,10 +94,19 @@ def test_ties_leave_and_what_is_no_number_does_not(opened, target):
 
     sure = run(-math.inf, 0, 0)["confidence"][0]
     assert run(sure, 0, 0)["exit"].tolist() == [1]
-    step = 2**-10 if artifact.manifest.document["recipe"]["precision"] == "fp16" else 2**-23
-    assert run(np.float32(sure * (1 + step)), 0, 0)["exit"].tolist() == [2]
+    assert run(np.nextafter(sure, np.float32(2)), 0, 0)["exit"].tolist() == [2]  # in half precision, too: it is decided in float32
     assert run(math.nan, 0, 0)["exit"].tolist() == [2]
     assert run(math.inf, math.nan, math.inf)["exit"].tolist() == [4]
+
+
+@pytest.mark.parametrize("target", EXECUTED)
+def test_the_confidence_is_that_of_the_logits_in_float32(opened, target):
+    """Half precision's numbers around a confidence of 0.2 are 1.2e-4 apart. The package's logits are half, so float32 holds them exactly."""
+    artifact = opened[target]
+    for sample in SAMPLES:
+        found = artifact.run("forward", {"image": picture(artifact, sample), "thresholds": np.zeros(3, np.float32)})
+        expected = max_softmax(torch.from_numpy(found["logits"])).numpy()
+        assert np.abs(found["confidence"] - expected).max() <= 1e-6
 
 
 @pytest.mark.parametrize("target", [target for target in EXECUTED if target != "coreml"])  # its pixels are 8-bit integers

@@ -21,10 +21,10 @@ from edgekit.ops.confidence import Confidence, ConfidenceName
 from edgekit.ops.early_exit import Features, answer_of
 
 
-class Reached(nn.Module):
-    """Whether confidences reach one of the thresholds, ``>=``: ``(B,)`` and ``(K - 1,)`` to ``(B,)`` bool.
+class Decision(nn.Module):
+    """Whether samples leave at one exit, and the confidence and the exit they leave with; in float32 in any artifact.
 
-    Spelled out, because Core AI's runtime (1.0.0b3) has ``>=`` true where either side is NaN; its ``>`` and ``==`` are not.
+    ``>=`` is spelled out, because Core AI's runtime (1.0.0b3) has it true where either side is NaN; its ``>`` and ``==`` are not.
     """
 
     full_precision = True
@@ -33,10 +33,15 @@ class Reached(nn.Module):
         super().__init__()
         self.position = position
 
-    def forward(self, confidence: Tensor, thresholds: Tensor) -> Tensor:
-        """Return which samples are sure enough."""
+    def forward(self, sure: Tensor, thresholds: Tensor, confidence: Tensor, number: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return which samples leave, ``(B,)`` bool, and both of what follows with theirs put in.
+
+        :param sure: confidence at this exit. :param confidence: behind it, as ``number``, the exit: all are ``(B,)``.
+        """
         threshold = thresholds[self.position]
-        return torch.logical_or(confidence > threshold, confidence == threshold)  # Core ML Tools knows no `|`
+        leaves = torch.logical_or(sure > threshold, sure == threshold)  # Core ML Tools knows no `|`
+        own = torch.full_like(number, self.position + 1)
+        return leaves, torch.where(leaves, sure, confidence), torch.where(leaves, own, number)
 
 
 class SelectedExit(nn.Module):
@@ -52,7 +57,7 @@ class SelectedExit(nn.Module):
             raise UsageError("a network with one exit has nothing to select from", hint="--early-exit last")
         self.stages = nn.ModuleList(stages)
         self.confidence = Confidence(confidence)
-        self.reached = nn.ModuleList(Reached(position) for position in range(len(stages) - 1))
+        self.decisions = nn.ModuleList(Decision(position) for position in range(len(stages) - 1))
 
     def forward(self, image: Tensor, thresholds: Tensor) -> dict[str, Tensor]:
         """Return ``logits`` ``(B, classes)``, ``confidence`` ``(B,)`` float32 and ``exit`` ``(B,)`` int32, 1 for the first.
@@ -63,10 +68,8 @@ class SelectedExit(nn.Module):
         logits, confidence = answers[-1]
         number = torch.full(confidence.shape, len(answers), dtype=torch.int32)  # every format has 32-bit integers, two have no wider ones
         for position, (earlier, sure) in reversed(list(enumerate(answers[:-1]))):
-            leaves = self.reached[position](sure, thresholds)
+            leaves, confidence, number = self.decisions[position](sure, thresholds, confidence, number)
             logits = torch.where(leaves.unsqueeze(-1), earlier, logits)
-            confidence = torch.where(leaves, sure, confidence)
-            number = torch.where(leaves, torch.full_like(number, position + 1), number)
         return {LOGITS: logits, CONFIDENCE: confidence, EXIT: number}
 
     def answers(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:

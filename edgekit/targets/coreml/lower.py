@@ -111,7 +111,7 @@ def _passes(ct: Any, *, half: bool) -> Any:
 
 
 def _convert_method(ct: Any, job: LoweringJob, program: ExportedProgram, method: MethodSpec, place: Path) -> Any:
-    outputs = [ct.TensorType(name=tensor.name, dtype=np.float32) for tensor in method.outputs]
+    outputs = [ct.TensorType(name=tensor.name, dtype=np.int32 if tensor.dtype == "int32" else np.float32) for tensor in method.outputs]
     if job.metadata.labels:
         outputs.append(ct.TensorType(name=_PROBABILITIES, dtype=np.float32))
     return ct.convert(
