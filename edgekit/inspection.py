@@ -1,5 +1,6 @@
 """Looks into a model, to say what each target would get, or into an artifact, to say what is in it."""
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,11 +8,17 @@ from attrs import frozen
 
 from edgekit import artifact
 from edgekit.capabilities import TARGETS, target_facts
+from edgekit.exit_forms import exit_report
+from edgekit.macs import added, eager_macs
 from edgekit.methods import method_sources
 from edgekit.models.source import load_source
 from edgekit.programs import rewritten_programs
+from edgekit.progress import Listener, Silent, stage
 from edgekit.rewrites.base import RewriteReport
 from edgekit.runtime.loaded import facts_of_file
+from edgekit.sentences import describe_rewrites
+from edgekit.sites import SiteReport, site_reports
+from edgekit.spellings import Spellings
 from edgekit.targets.base import Inspection
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import eager_cases
@@ -31,11 +38,16 @@ class ArtifactReport:
 
 @frozen(kw_only=True)
 class ModelReport:
-    """What every target gets of a model: one report per rewrite, in order, by target name."""
+    """What every target gets of a model: one report per rewrite, in order, by target name; and what it could get at which site.
+
+    :param macs: multiply-adds of the model as it is written, all methods together, on the first verification sample.
+    """
 
     model: str
     resolution: int
     parameters: int
+    macs: int | None
+    sites: tuple[SiteReport, ...]
     targets: Mapping[str, tuple[RewriteReport, ...]]
 
 
@@ -49,14 +61,46 @@ def inspect_artifact(path: Path) -> ArtifactReport:
     return ArtifactReport(path=path, target=facts.name, sha256=artifact.digest(path), size_bytes=artifact.size_bytes(path), inspection=inspection)
 
 
-def inspect_model(name: str, *, targets: tuple[str, ...] = (), resolution: int | None = None, num_classes: int | None = None) -> ModelReport:
-    """Apply each target's rewrites to a model, lower nothing, and report sites and skips. Needs no vendor package.
+def inspect_model(
+    name: str,
+    *,
+    targets: tuple[str, ...] = (),
+    resolution: int | None = None,
+    num_classes: int | None = None,
+    listener: Listener | None = None,
+) -> ModelReport:
+    """Apply each target's rewrites to a model, and those it could get instead; lower nothing. Needs no vendor package.
 
     :raises CaptureError: it cannot be captured; the error names the user's line.
     """
     chosen = [target_facts(target) for target in targets] or list(TARGETS)
-    source = load_source(name, resolution=resolution, num_classes=num_classes)
-    methods = method_sources(source.module, None)
-    cases = eager_cases(source, methods, verification_samples(source.preprocessing)[:1])
-    reports = {facts.name: rewritten_programs(source.name, methods, cases, facts)[1] for facts in chosen}
-    return ModelReport(model=source.name, resolution=source.resolution, parameters=source.parameters, targets=reports)
+    listener = listener or Silent()
+    with stage(listener, "build"):
+        source = load_source(name, resolution=resolution, num_classes=num_classes)
+        methods = method_sources(source.module, None)
+        cases = eager_cases(source, methods, verification_samples(source.preprocessing)[:1])
+    modules = {method.name: method.module for method in methods}
+    examples = {method: case.example() for method, case in cases.items()}
+    spellings = Spellings(source.name, modules, examples)
+    reports, answers = {}, []
+    for facts in chosen:
+        with stage(listener, f"{facts.name}: rewrite") as step:
+            rewritten = rewritten_programs(source.name, methods, cases, facts)
+            reports[facts.name] = rewritten[1]
+            step.detail = describe_rewrites(rewritten[1])
+        with stage(listener, f"{facts.name}: other forms") as step:
+            answers.append(spellings.answers(facts, rewritten))
+            step.detail = f"{sum(map(len, answers[-1].tried.values()))} counted"
+        del rewritten
+        gc.collect()  # programs refer to themselves, and hold weights
+    with stage(listener, "count as written"):
+        eager = {method: eager_macs(module, examples[method]) for method, module in modules.items()}
+        exits = exit_report(source, chosen)
+    return ModelReport(
+        model=source.name,
+        resolution=source.resolution,
+        parameters=source.parameters,
+        macs=added(macs.total for macs in eager.values()),
+        sites=(*([] if exits is None else [exits]), *site_reports(answers, eager)),
+        targets=reports,
+    )

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,13 @@ def failure(command: str | None, error: EdgekitError) -> dict[str, Any]:
     return {"schema_version": 1, "command": command, **error.details, "error": told}
 
 
-def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def shortened(names: Sequence[str], most: int = 3) -> str:
+    """Return names with commas between them, of many the first and how many there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown}, ... ({len(names)})" if len(names) > most else shown
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]], *, indent: str = "") -> None:
     """Write a table to stdout: columns aligned, numbers to the right."""
     if not rows:
         return
@@ -65,7 +71,7 @@ def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     right = [all(_numeric(cell) for cell in column[1:]) for column in columns]
     for row in (header, *rows):
         cells = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(row, widths, right, strict=True)]
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+        sys.stdout.write(indent + "  ".join(cells).rstrip() + "\n")
 
 
 class StageLines:

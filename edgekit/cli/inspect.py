@@ -8,6 +8,7 @@ import typer
 
 from edgekit.capabilities import TARGETS
 from edgekit.cli import console
+from edgekit.cli.sites import show_sites, sites_document
 
 if TYPE_CHECKING:
     from edgekit.inspection import ArtifactReport, ModelReport
@@ -21,8 +22,9 @@ def inspect(
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="For a model: only these targets.")] = None,
     resolution: Annotated[int | None, typer.Option(help="For a model: height and width in pixels.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Look into an artifact (methods, operators, delegation, bytes by section) or a model (what each target would get).
+    """Look into an artifact (methods, operators, delegation, bytes by section) or a model (what each target would get, and could).
 
     \b
     edgekit inspect emov2-5m_224_fp32.pte
@@ -41,7 +43,7 @@ def inspect(
     from edgekit.inspection import inspect_model
 
     with stdout_to_stderr():
-        report = inspect_model(subject, targets=tuple(target or ()), resolution=resolution)
+        report = inspect_model(subject, targets=tuple(target or ()), resolution=resolution, listener=console.StageLines(quiet=quiet))
     console.print_json(_model_document(report)) if as_json else _show_model(report)
 
 
@@ -80,24 +82,22 @@ def _model_document(report: "ModelReport") -> dict[str, Any]:
         ]
         for name, reports in report.targets.items()
     }
-    head = {"model": report.model, "resolution": report.resolution, "parameters": report.parameters}
-    return {"schema_version": 1, "command": "inspect", **head, "targets": rows}
+    head = {"model": report.model, "resolution": report.resolution, "parameters": report.parameters, "macs": report.macs}
+    return {"schema_version": 1, "command": "inspect", **head, "sites": sites_document(report), "targets": rows}
 
 
 def _show_model(report: "ModelReport") -> None:
-    sys.stdout.write(f"{report.model}  {report.resolution}x{report.resolution}  {report.parameters / 1e6:.2f} M parameters\n")
+    size = f"{report.resolution}x{report.resolution}  {report.parameters / 1e6:.2f} M parameters"
+    macs = "?" if report.macs is None else f"{report.macs / 1e6:,.2f}"
+    sys.stdout.write(f"{report.model}  {size}  {macs} M multiply-adds as written, on the first sample\n")
+    show_sites(report)
     for name, reports in report.targets.items():
         sys.stdout.write(f"\n{name}\n")
         for r in reports:
             if r.sites or r.skips:
-                sys.stdout.write(f"  {r.name:<36} {len(r.sites):3} sites  {_shortened(r.sites)}\n")
+                sys.stdout.write(f"  {r.name:<36} {len(r.sites):3} sites  {console.shortened(r.sites)}\n")
             by_reason: dict[str, list[str]] = {}
             for skip in r.skips:
                 by_reason.setdefault(skip.reason, []).append(skip.site)
             for reason, sites in by_reason.items():
-                sys.stdout.write(f"      left alone: {_shortened(tuple(sites))}: {reason}\n")
-
-
-def _shortened(sites: tuple[str, ...], most: int = 3) -> str:
-    shown = ", ".join(sites[:most])
-    return f"{shown}, ... ({len(sites)})" if len(sites) > most else shown
+                sys.stdout.write(f"      left alone: {console.shortened(sites)}: {reason}\n")
