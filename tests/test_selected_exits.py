@@ -132,6 +132,17 @@ def test_an_artifact_follows_a_policy_where_eager_does(opened, tiny, target):
     assert np.abs(got.logits - eager.logits.numpy()).max() <= limit * np.abs(eager.logits.numpy()).max()
 
 
+def test_core_ai_decides_in_float32_in_half_precision_too(tmp_path):
+    (written,) = edgekit.export("chase-tiny", targets=["coreai"], precision="fp16", early_exit="select", output_dir=tmp_path).artifacts
+    artifact = edgekit.load_artifact(written.path)
+    thresholds = np.array([-math.inf, 0, 0], np.float32)
+    found = artifact.run("forward", {"image": SAMPLES[0].tensor, "thresholds": thresholds})
+    assert np.abs(found["confidence"] - max_softmax(torch.from_numpy(found["logits"])).numpy()).max() <= 1e-6
+    for threshold, number in ((found["confidence"][0], 1), (np.nextafter(found["confidence"][0], np.float32(2)), 2)):
+        thresholds[0] = threshold
+        assert artifact.run("forward", {"image": SAMPLES[0].tensor, "thresholds": thresholds})["exit"].tolist() == [number]
+
+
 def test_a_policy_for_one_exit(opened):
     artifact = opened["onnx"]
     images = np.concatenate([sample.tensor for sample in SAMPLES[:3]])

@@ -8,7 +8,8 @@ statistics in float32 all the same, its lowering sees to that. Nodes in full pre
 
     after    ... -> to f32 -> linear f32 (weights f32) -> sigmoid f32 -> to f16 -> ...
 
-Their weights do, too: Core AI casts constants when it writes a program, so a weight of float16 and a cast would be stored as float32.
+Inputs that they alone read stay float32, and so do outputs that they give. Their weights stay float32, too: Core AI casts
+constants when it writes a program, so a weight of float16 and a cast would be stored as float32.
 """
 
 import copy
@@ -37,22 +38,24 @@ def in_half_precision(program: ExportedProgram) -> ExportedProgram:
     _halve_tensors(module, except_for={str(node.target) for part in graphs for node in part.graph.nodes if _is_kept(node)})
     for part in graphs:
         _halve_arguments(part)
-        _cast_around_full_precision(part.graph)
+        _cast_around_full_precision(part.graph, outermost=part is module)
         part.recompile()
     args, kwargs = program.example_inputs
     with torch.no_grad():
-        return torch.export.export(_Cast(module), args, kwargs, strict=False)
+        return torch.export.export(_Cast(module, _kept_inputs(module)), args, kwargs, strict=False)
 
 
 class _Cast(nn.Module):
-    """A module in half precision between float32 inputs and outputs."""
+    """A module in half precision between float32 inputs and outputs; inputs at the places in ``kept`` stay float32."""
 
-    def __init__(self, inner: nn.Module) -> None:
+    def __init__(self, inner: nn.Module, kept: frozenset[int]) -> None:
         super().__init__()
         self.inner = inner
+        self.kept = kept
 
     def forward(self, *inputs: Tensor) -> Any:
-        outputs = self.inner(*(_to(value, torch.float32, torch.float16) for value in inputs))
+        given = (value if place in self.kept else _to(value, torch.float32, torch.float16) for place, value in enumerate(inputs))
+        outputs = self.inner(*given)
         return pytree.tree_map(lambda value: _to(value, torch.float16, torch.float32), outputs)
 
 
@@ -62,7 +65,20 @@ def _to(value: Any, source: torch.dtype, destination: torch.dtype) -> Any:
 
 def _is_kept(node: fx.Node) -> bool:
     """Whether a node, or all that reads a weight, is in full precision."""
-    return in_full_precision(node) or (node.op == "get_attr" and bool(node.users) and all(map(in_full_precision, node.users)))
+    return in_full_precision(node) or (node.op == "get_attr" and _is_read_in_full(node))
+
+
+def _is_read_in_full(node: fx.Node) -> bool:
+    return bool(node.users) and all(map(in_full_precision, node.users))
+
+
+def _kept_inputs(module: Any) -> frozenset[int]:
+    """Return the places of a program's inputs that are not halved."""
+    return frozenset(place for place, node in enumerate(module.graph.find_nodes(op="placeholder")) if _is_kept_input(node))
+
+
+def _is_kept_input(node: fx.Node) -> bool:
+    return node.op == "placeholder" and _is_read_in_full(node)
 
 
 def _halve_tensors(module: nn.Module, *, except_for: set[str]) -> None:
@@ -101,15 +117,18 @@ def _halve_arguments(module: fx.GraphModule) -> None:
             node.kwargs = fx.node.map_aggregate(node.kwargs, _argument)
 
 
-def _cast_around_full_precision(graph: fx.Graph) -> None:
-    """Insert casts where values go from half precision into full, and where they come back."""
+def _cast_around_full_precision(graph: fx.Graph, *, outermost: bool) -> None:
+    """Insert casts where values go from half precision into full, and where they come back.
+
+    :param outermost: the program's own graph, whose outputs are float32; those of a branch inside it are what its condition gives.
+    """
     casts: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}
     for node in list(graph.nodes):
-        if node.op not in ("call_function", "output"):
+        if node.op != "call_function" and (outermost or node.op != "output"):
             continue
         wanted = torch.float32 if in_full_precision(node) else torch.float16
         for given in node.all_input_nodes:
-            if not _is_float(given) or _is_kept(given) is in_full_precision(node):
+            if not _is_float(given) or (_is_kept(given) or (outermost and _is_kept_input(given))) is in_full_precision(node):
                 continue
             if (given, wanted) not in casts:
                 with graph.inserting_after(given):
