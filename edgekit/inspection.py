@@ -4,10 +4,12 @@ import gc
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from attrs import frozen
 
 from edgekit import artifact
 from edgekit.capabilities import TARGETS, target_facts
+from edgekit.conditions.source import without_conditions
 from edgekit.exit_forms import exit_report
 from edgekit.macs import added, eager_macs
 from edgekit.methods import method_sources
@@ -77,8 +79,10 @@ def inspect_model(
     listener = listener or Silent()
     with stage(listener, "build"):
         source = load_source(name, resolution=resolution, num_classes=num_classes)
+        samples = verification_samples(source.preprocessing)[:1]
+        source, conditions = without_conditions(source, [torch.from_numpy(sample.tensor) for sample in samples])
         methods = method_sources(source.module, None)
-        cases = eager_cases(source, methods, verification_samples(source.preprocessing)[:1])
+        cases = eager_cases(source, methods, samples)
     modules = {method.name: method.module for method in methods}
     examples = {method: case.example() for method, case in cases.items()}
     spellings = Spellings(source.name, modules, examples)
@@ -86,8 +90,8 @@ def inspect_model(
     for facts in chosen:
         with stage(listener, f"{facts.name}: rewrite") as step:
             rewritten = rewritten_programs(source.name, methods, cases, facts)
-            reports[facts.name] = rewritten[1]
-            step.detail = describe_rewrites(rewritten[1])
+            reports[facts.name] = (*conditions, *rewritten[1])
+            step.detail = describe_rewrites(reports[facts.name])
         with stage(listener, f"{facts.name}: other forms") as step:
             answers.append(spellings.answers(facts, rewritten))
             step.detail = f"{sum(map(len, answers[-1].tried.values()))} counted"

@@ -4,7 +4,7 @@ For each question of ``rewrites/questions.py`` that a model poses, and each of i
 with this form tried before the others. Where the form does not fit, the one that the target gets takes the site, as in an export.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -74,47 +74,44 @@ class Spellings:
 
         :param rewritten: what the target gets.
         """
-        shipped = _spelled(rewritten)
-        asked = [question for question in QUESTIONS if self._poses(question, shipped, rewritten[0].values())]
-        tried = {
-            question.name: {
-                form: shipped if _comes_first(form, question, facts) else self._with_first(form, question, facts) for form in question.forms
-            }
-            for question in asked
-        }
+        programs, reports = rewritten
+        shipped = Spelled({report.name: report for report in reports}, {method: program_macs(program) for method, program in programs.items()})
+        tried: dict[str, dict[str, Spelled]] = {}
+        for question in QUESTIONS:
+            methods = [method for method, program in programs.items() if self._poses(question, method, shipped, program)]
+            for form in question.forms if methods else ():
+                found = shipped if _comes_first(form, question, facts) else self._with_first(form, question, facts, methods, shipped)
+                tried.setdefault(question.name, {})[form] = found
         return Answers(facts=facts, shipped=shipped, tried=tried)
 
-    def _poses(self, question: Question, shipped: Spelled, programs: Iterable[ExportedProgram]) -> bool:
+    def _poses(self, question: Question, method: str, shipped: Spelled, program: ExportedProgram) -> bool:
         """Whether a form of the question did or refused something, or one that the target does not get would look at what is left."""
-        if any(shipped.touched(form) for form in question.forms):
+        prefix = f"{method}: " if len(shipped.macs) > 1 else ""
+        if any(site.startswith(prefix) for form in question.forms for site in shipped.touched(form)):
             return True
-        modules = [rewrite for rewrite in MODULE_REWRITES if rewrite.name in question.forms]
-        if any(rewrite.match(module) for method in self._modules.values() for module in method.modules() for rewrite in modules):
+        on_modules = [rewrite for rewrite in MODULE_REWRITES if rewrite.name in question.forms]
+        if any(rewrite.match(module) for module in self._modules[method].modules() for rewrite in on_modules):
             return True
-        graphs = [rewrite for rewrite in GRAPH_REWRITES if rewrite.name in question.forms]
-        editors = [ProgramEditor(program) for program in programs if graphs]
-        return any(rewrite.match(node, editor) for editor in editors for node in editor.graph.nodes for rewrite in graphs)
+        on_graph = [rewrite for rewrite in GRAPH_REWRITES if rewrite.name in question.forms]
+        editor = ProgramEditor(program) if on_graph else None
+        return editor is not None and any(rewrite.match(node, editor) for node in editor.graph.nodes for rewrite in on_graph)
 
-    def _with_first(self, form: str, question: Question, facts: TargetFacts) -> Spelled:
-        """Apply a target's rewrites with one more form, tried before the others of its question."""
+    def _with_first(self, form: str, question: Question, facts: TargetFacts, methods: Sequence[str], shipped: Spelled) -> Spelled:
+        """Apply a target's rewrites with one more form, tried before the others of its question, to the methods that pose it."""
         facts = facts if facts.wants(form) else attrs.evolve(facts, forms=(*facts.forms, Form(rewrite=form, measured="counted only")))
-        programs, reports = {}, {}
-        for method, module in self._modules.items():
+        macs = dict(shipped.macs)
+        reports: dict[str, tuple[RewriteReport, ...]] = dict.fromkeys(macs, ())
+        for method in methods:
             example = self._examples[method]
-            replaced, on_modules = rewrite_modules(module, _first(form, question, MODULE_REWRITES), facts, example, prove=False)
+            replaced, on_modules = rewrite_modules(self._modules[method], _first(form, question, MODULE_REWRITES), facts, example, prove=False)
             # The same replacements at the same sites are the same module: a target's limits make a rewrite refuse, and nothing else.
             key = (method, tuple((report.name, report.sites) for report in on_modules if report.sites))
             if key not in self._captured:
                 self._captured[key] = captured(self._name, replaced, example).program
             graphs = _first(form, question, GRAPH_REWRITES)
-            programs[method], on_graph = rewrite_program(self._captured[key], graphs, facts, example, prove=False)
-            reports[method] = on_modules + on_graph
-        return _spelled((programs, merge_reports(reports)))
-
-
-def _spelled(rewritten: Rewritten) -> Spelled:
-    programs, reports = rewritten
-    return Spelled({report.name: report for report in reports}, {method: program_macs(program) for method, program in programs.items()})
+            program, on_graph = rewrite_program(self._captured[key], graphs, facts, example, prove=False)
+            macs[method], reports[method] = program_macs(program), on_modules + on_graph
+        return Spelled({report.name: report for report in merge_reports(reports)}, macs)
 
 
 def _first(form: str, question: Question, rewrites: Sequence[_Rewrite]) -> tuple[_Rewrite, ...]:

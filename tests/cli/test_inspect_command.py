@@ -102,3 +102,29 @@ def test_a_model_without_sites_says_what_its_targets_get(cli, net):
     assert ran.code == 0
     assert "whole program" not in ran.out
     assert "fold_batch_norm" in ran.out
+
+
+def test_exits_written_as_conditions_are_sites_like_declared_ones(cli, tmp_path):
+    file = tmp_path / "conditions.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\n\n\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        torch.manual_seed(0)\n"
+        "        self.stem, self.rest = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 8, 3)\n"
+        "        self.first, self.last = nn.Linear(6, 5), nn.Linear(8, 5)\n\n"
+        "    def forward(self, image):\n        x = self.stem(image)\n        first = self.first(x.mean((2, 3)))\n"
+        "        sure = first.softmax(-1).max() > 0.5\n"
+        "        go_on = lambda x, first: self.last(self.rest(x).mean((2, 3)))\n"
+        "        return torch.cond(sure, lambda x, first: first.clone(), go_on, (x, first))\n\n\n"
+        "def build():\n    return Net()\n"
+    )
+    document = cli("inspect", f"{file}:build", "--resolution", "8", "--target", "tflite", "--json").document()
+    (site,) = [site for site in document["sites"] if site["question"] == "early exits"]
+    stem, first, rest, last = 6 * 6 * 6 * 27, 6 * 5, 8 * 4 * 4 * 54, 8 * 5
+    forms = {form["form"]: form for form in site["targets"]["tflite"]["forms"]}
+    assert forms["methods"]["methods"] == [
+        {"name": "exit_1", "macs": stem + first, "cumulative_macs": stem + first},
+        {"name": "exit_2", "macs": rest + last, "cumulative_macs": stem + first + rest + last},
+    ]
+    assert (forms["exit=1"]["macs"], forms["last"]["macs"]) == (stem + first, stem + rest + last)
+    assert document["macs"] == stem + first + rest + last
+    assert any(row["max_error"] is not None and row["sites"] for row in document["targets"]["tflite"])
