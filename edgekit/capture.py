@@ -1,5 +1,6 @@
 """Captures an eager model as an ``ExportedProgram``, and names the user's line where that is not possible."""
 
+import re
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ from edgekit.quiet import quiet
 from edgekit.user_code import user_frame, user_line
 
 _BRANCH_HINT = (
-    "return torch.cond(predicate, branch, other_branch, operands) instead of the Python branch, or compute both sides and choose with torch.where"
+    "return torch.cond(confidence > t, exit_now, go_on, (features, logits)), which edgekit splits into methods; or declare the stages of a network "
+    "with exits with exit_stages(); or compute both sides and choose with torch.where"
 )
+_MISFIT = re.compile(r"""call_function cond\(.*: got \w+\(["'](?P<reason>.*)["']\)""")
 
 
 def capture(name: str, model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
@@ -43,6 +46,14 @@ def _explain(name: str, error: Exception) -> CaptureError:
             where=where,
             why="an exported graph is static; torch.export stops where Python needs the value",
             hint=_BRANCH_HINT,
+        )
+    if (misfit := _MISFIT.search(text)) is not None:
+        return CaptureError(
+            f"cannot capture {name}: the branches of a torch.cond do not fit together",
+            what=misfit["reason"].partition(" Hint:")[0],
+            where=where,
+            why="both have to return as many tensors, of the same sizes and types",
+            hint="let the branch that has less to do return it in the other's form, for example with torch.zeros",
         )
     first = next((line for line in text.splitlines() if line.strip()), kind)
     return CaptureError(

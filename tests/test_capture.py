@@ -58,6 +58,11 @@ def no_square(image):
     raise ValueError(f"not square: {tuple(image.shape)}")
 
 
+class Misfit(nn.Module):
+    def forward(self, image):
+        return torch.cond(image.sum() > 0, lambda image: image.int(), lambda image: image * 2, (image,))
+
+
 class Returns(nn.Module):
     def forward(self, image):
         return {"y": image, "made by": object()}
@@ -115,6 +120,7 @@ def test_a_branch_on_a_value_names_file_line_and_code_and_shows_a_way_out(user, 
     assert "Python branch" in error.what
     assert "static" in error.why
     assert "torch.cond(" in error.hint
+    assert "exit_stages()" in error.hint
     assert "torch.where" in error.hint
     assert isinstance(error, CannotExportError)
     assert error.exit_code == 4
@@ -127,6 +133,14 @@ def test_an_unsupported_call_names_file_line_and_reason(user):
     assert error.where == f"my_model.py:{line_of(code)}, in forward    {code}"
     assert ".numpy() is not supported" in error.what
     assert "torch.cond" not in error.hint
+
+
+def test_branches_that_do_not_fit_together_name_line_and_reason(user):
+    error = error_of(user.Misfit())
+    assert error.summary == "cannot capture my-model: the branches of a torch.cond do not fit together"
+    assert error.where.startswith(f"my_model.py:{line_of('image.int()')}, in forward")
+    assert "expected same dtype but got torch.int32 and torch.float32" in error.what
+    assert "torch.zeros" in error.hint
 
 
 def test_an_error_in_a_helper_names_the_helpers_line(user):

@@ -25,6 +25,8 @@ from torch.export.graph_signature import InputKind
 
 from edgekit.conditions.flat import FlatGraph
 from edgekit.conditions.truths import Known, Truth, assuming, folded, resolved
+from edgekit.errors import CaptureError
+from edgekit.user_code import model_line
 
 _ATEN = torch.ops.aten
 COND = torch.ops.higher_order.cond
@@ -179,6 +181,15 @@ class _Walk:
         return tuple(self._where(predicate, *pair, rank=value.dim()) for pair, value in zip(zip(yes, no, strict=True), values, strict=True))
 
     def _where(self, predicate: fx.Node, yes: Value, no: Value, *, rank: int) -> fx.Node:
+        shapes = [tuple(value.meta["val"].shape) if isinstance(value, fx.Node) else value.shape for value in (yes, no)]
+        if shapes[0] != shapes[1]:
+            raise CaptureError(
+                "the branches of a torch.cond return different sizes",
+                what=f"{shapes[0]} where the predicate is true, {shapes[1]} where it is false",
+                where=model_line(predicate.meta.get("stack_trace")),
+                why="the condition is no early exit, so that one of the two is selected",
+                hint="return equal sizes from both branches",
+            )
         flag = self.flat.call(_ATEN.reshape.default, (predicate, [1] * rank), {}, like=predicate)
         return self.flat.call(_ATEN.where.self, (flag, yes, no), {}, like=predicate)
 

@@ -13,6 +13,7 @@ from edgekit.capture import capture
 from edgekit.conditions.chain import Chain, Exit, chain_of, line_of, needed, without_exits
 from edgekit.conditions.cut import cut
 from edgekit.conditions.decision import Decision, decision_of, is_max_softmax
+from edgekit.conditions.functional import functional
 from edgekit.conditions.network import SelectedNetwork, SplitNetwork
 from edgekit.conditions.paths import conditions_in
 from edgekit.conditions.proof import prove, run_forced
@@ -23,6 +24,9 @@ from edgekit.ops.early_exit import EarlyExitNetwork
 from edgekit.outputs import named_outputs
 from edgekit.rewrites.base import RewriteReport, Skip
 
+_PROVED_ON = 9
+"""How many images: as many as an export is verified on unless more are asked for."""
+
 _CODE = "    "  # stands between a line's place and its code
 
 
@@ -32,11 +36,12 @@ def without_conditions(source: SourceModel, images: Sequence[Tensor]) -> tuple[S
     Registered models, and those that declare their stages, are what they are. A model that cannot be captured is left to the capture
     of each method, which says why.
 
-    :param images: each ``(1, 3, R, R)``; both are run on them and compared.
+    :param images: each ``(1, 3, R, R)``; both are run on the first nine and compared.
     :raises CaptureError: it writes to its buffers. :raises RewriteError: what it computes was changed.
     """
     if not is_factory(source.name) or isinstance(source.module, EarlyExitNetwork):
         return source, ()
+    images = images[:_PROVED_ON]
     try:
         program = capture(source.name, source.module, (images[0],))
     except CaptureError:
@@ -61,15 +66,7 @@ def unconditional(name: str, program: ExportedProgram, images: Sequence[Tensor])
     :param name: the model's, for errors.
     :raises CaptureError: it writes to its buffers. :raises RewriteError: an exit was changed.
     """
-    program = program.run_decompositions({})  # no operator writes to its operand then: those of a branch that is not taken would
-    written = program.graph_signature.buffers_to_mutate or program.graph_signature.user_inputs_to_mutate
-    if written:
-        raise CaptureError(
-            f"cannot take the conditions out of {name}: it writes to {', '.join(written.values())}",
-            where=line_of(next(conditions_in(program.graph_module))),
-            why="a value that is kept from one image to the next cannot be written by a method that may not be run",
-            hint="return the value instead, or leave it out in eval mode",
-        )
+    program = functional(name, program)
     chain = chain_of(program)
     position = _logits_position(program, chain.exits, chain.paths.image) if len(chain.exits) > 1 else 0
     if isinstance(position, str):
@@ -105,9 +102,10 @@ def _logits_position(program: ExportedProgram, exits: Sequence[Exit], image: fx.
             f"it ends the forward, but what an exit returns has to be its {LOGITS} alone, and numbers that do not depend on the image; "
             f"here it is {', '.join(names[position] for position in computed) or 'nothing'}"
         )
-    shapes = {tuple(value.meta["val"].shape) for value in rows[computed[0]]}
-    if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or shape[0] != 1 or shape[1] < 2:
-        return f"it ends the forward, but what an exit returns is {tuple(shape)} and not logits of one image, (1, classes)"
+    shapes = {tuple(map(int, value.meta["val"].shape)) for value in rows[computed[0]] if isinstance(value, fx.Node)}
+    if any(len(shape) != 2 or shape[0] != 1 or shape[1] < 2 for shape in shapes) or len(shapes) != 1:
+        words = " or ".join(str(shape) for shape in sorted(shapes))
+        return f"it ends the forward, but what an exit returns is {words} and not logits of one image, (1, classes)"
     return computed[0]
 
 
