@@ -1,6 +1,7 @@
 """What a manifest says, put together from the parts of an export, and read back."""
 
 import importlib.metadata
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -38,13 +39,15 @@ def build_document(
     rewrites: tuple[RewriteReport, ...],
     origins: dict[str, Any],
     inspection: Inspection,
+    macs: Mapping[str, int | None],
     parity: Parity,
     notes: tuple[str, ...] = (),
     exits: ExitSection | None = None,
 ) -> dict[str, Any]:
     """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal.
 
-    :param origins: from :func:`edgekit.origins.origins_table`. :param notes: from :func:`edgekit.sentences.notes_on`.
+    :param origins: from :func:`edgekit.origins.origins_table`. :param macs: multiply-adds of one run, by method, of the program that was
+        lowered; ``None``: a size in it is decided by what the tensors hold. :param notes: from :func:`edgekit.sentences.notes_on`.
     :param exits: of a network that may stop early; ``None``: of another.
     """
     return {
@@ -67,6 +70,7 @@ def build_document(
         "origins": origins,
         "operators": dict(sorted(inspection.operators.items())),
         "delegation": attrs.asdict(inspection.delegation),
+        "macs": dict(macs),
         "parity": parity.to_json(),
         "notes": list(notes),
         KEY: None if exits is None else exits.to_json(),

@@ -15,6 +15,7 @@ from edgekit.conditions.source import without_conditions
 from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError
 from edgekit.exit_costs import exit_section
+from edgekit.macs import program_macs
 from edgekit.manifest import build_document
 from edgekit.methods import MethodSource, has_exits, method_sources
 from edgekit.models.source import SourceModel, check_resolution, default_resolution, load_source, slug_of
@@ -253,6 +254,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             rewrites=rewrites,
             origins=origins_table(counterparts or job.programs, {method.name: [tensor.name for tensor in method.outputs] for method in methods}),
             inspection=inspection,
+            macs={name: program_macs(program).total for name, program in programs.items()},
             parity=parity,
             notes=notes,
             exits=exit_section(recipe, source.module, form.methods, form.cases),

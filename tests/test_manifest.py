@@ -46,6 +46,11 @@ def test_it_holds_the_versions_of_the_tools(document):
     assert document["tools"] == {name: importlib.metadata.version(name) for name in names}
 
 
+def test_it_counts_the_multiply_adds_of_the_lowered_program(document):
+    stem, body, head = 16 * 16 * 8 * 27, 8 * 8 * 16 * 72, 16 * 5
+    assert document["macs"] == {"forward": stem + body + head}
+
+
 def test_every_targets_tools_have_versions():
     for facts in TARGETS:
         assert all(tool_versions(facts).values())

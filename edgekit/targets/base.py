@@ -93,10 +93,14 @@ class Inspection:
     """What is inside an artifact: methods, operators by name, delegation, and bytes by section.
 
     ``sections`` adds up to the artifact's size: ``weights``, ``graph``, ``metadata``, ``delegates``, ``other``.
+    ``operators_by_method`` is empty where the format does not keep its methods' operators apart. ``planned_bytes``: what a run of the
+    neediest method takes for values; ``None`` where the file does not say.
     """
 
     methods: tuple[MethodSpec, ...]
     operators: Mapping[str, int]
+    operators_by_method: Mapping[str, Mapping[str, int]] = field(factory=dict)
+    planned_bytes: int | None = None
     delegation: Delegation
     sections: Mapping[str, int]
 

@@ -256,7 +256,10 @@ def test_methods_share_their_weights(tmp_path):
     assert {spec.name: spec for spec in executable.methods} == {"forward": WHOLE, "early": EARLY}
     np.testing.assert_allclose(executable.run("forward", {"image": x.numpy()})["logits"], wide(x).detach().numpy(), rtol=0, atol=1e-5)
     np.testing.assert_allclose(executable.run("early", {"image": x.numpy()})["features"], wide.body(x).detach().numpy(), rtol=0, atol=1e-5)
-    assert TARGET.inspect(tmp_path / "two.aimodel").sections["weights"] == pytest.approx(weights, rel=0.01)
+    inspection, alone = TARGET.inspect(tmp_path / "two.aimodel"), TARGET.inspect(tmp_path / "one.aimodel")
+    assert inspection.sections["weights"] == pytest.approx(weights, rel=0.01)
+    assert inspection.operators_by_method["forward"] == alone.operators
+    assert sum(inspection.operators_by_method["early"].values()) == sum(inspection.operators.values()) - sum(alone.operators.values())
 
 
 def test_half_precision_is_half_the_bytes_and_computes_in_half(small, tmp_path):

@@ -270,7 +270,9 @@ def test_several_methods_become_functions_that_share_weights(model, tmp_path):
     (tmp_path / "one").mkdir()
     alone = lowered(model, tmp_path / "one", methods=(TENSOR,), deployment_target="iOS18")
     assert TARGET.inspect(path).sections["weights"] == TARGET.inspect(alone).sections["weights"]
-    assert TARGET.inspect(path).operators["conv"] == 2
+    inspection = TARGET.inspect(path)
+    assert inspection.operators["conv"] == 2
+    assert inspection.operators_by_method["early"] == inspection.operators_by_method["late"] == TARGET.inspect(alone).operators
 
 
 def test_several_methods_before_ios_18_are_refused(model, tmp_path):

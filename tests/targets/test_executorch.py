@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import struct
 import subprocess
 import sys
@@ -133,7 +134,11 @@ def test_a_file_without_edgekits_entry_has_names_by_position(model, image, tmp_p
 
 def test_several_methods_share_one_file(model, image, tmp_path):
     methods = (attrs.evolve(FORWARD, name="late"), attrs.evolve(FORWARD, name="early"))
-    executable = TARGET.open(lowered(model, tmp_path, methods=methods))
+    file = lowered(model, tmp_path, methods=methods)
+    executable, inspection = TARGET.open(file), TARGET.inspect(file)
+    assert inspection.operators_by_method.keys() == {"early", "late"}
+    for operators in inspection.operators_by_method.values():
+        assert {name: 2 * count for name, count in operators.items()} == inspection.operators
     assert {method.name for method in executable.methods} == {"early", "late"}
     for name in ("early", "late"):
         assert_close(executable.run(name, {"image": image.numpy()})["logits"], model(image).detach().numpy())
@@ -213,6 +218,9 @@ def test_inspection_counts_operators_and_every_byte(path, model):
     total = sum(inspection.operators.values())
     assert inspection.delegation.share == (total - outside) / total
     assert inspection.delegation.subgraphs == 2
+    assert inspection.operators_by_method == {"forward": inspection.operators}
+    values = 4 * sum(math.prod(tensor.shape) for tensor in (*FORWARD.inputs, *FORWARD.outputs))
+    assert inspection.planned_bytes >= values
     assert sum(inspection.sections.values()) == path.stat().st_size
     parameters = sum(p.numel() for p in model.parameters()) - 16  # batch normalisation is folded away
     assert inspection.sections["weights"] >= 4 * parameters

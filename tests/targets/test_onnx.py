@@ -161,6 +161,7 @@ def test_inspection_adds_up(small, artifact):
     assert inspection.methods == (FORWARD,)
     assert inspection.operators["Softmax"] == 2
     assert inspection.operators["LayerNormalization"] == 1
+    assert inspection.operators_by_method == {"forward": inspection.operators}
     assert inspection.delegation.share is None
 
 

@@ -1,6 +1,7 @@
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import flatbuffers
@@ -231,6 +232,8 @@ def test_inspection_adds_up_and_names_what_stays_outside(artifact):
 def test_delegation_covers_every_method(artifact, two_methods):
     one, two = TARGET.inspect(artifact), TARGET.inspect(two_methods)
     assert sum(two.operators.values()) > sum(one.operators.values())
+    assert two.operators_by_method["forward"] == one.operators
+    assert two.operators_by_method["head"] == Counter(two.operators) - Counter(one.operators)
     assert two.delegation.not_delegated == {"ARG_MAX": 1}
     assert two.delegation.subgraphs == 2
 

@@ -29,9 +29,11 @@ def inspect_asset(path: Path) -> Inspection:
     try:
         with quiet():
             program = load_program(path)
+            by_method = _operators(program)
             return Inspection(
                 methods=methods_of(program, asset.layouts),
-                operators=dict(sorted(_operators(program).items())),
+                operators=dict(sorted(sum(by_method.values(), Counter()).items())),
+                operators_by_method=by_method,
                 delegation=Delegation(share=None),
                 sections=_sections(asset, program),
             )
@@ -41,11 +43,12 @@ def inspect_asset(path: Path) -> Inspection:
         raise ArtifactError(f"Core AI cannot read {path.name}", why=" ".join(str(error).split())[:300]) from error
 
 
-def _operators(program: Any) -> Counter[str]:
+def _operators(program: Any) -> dict[str, Counter[str]]:
     composites = {name_of(graph): composite_name(graph) for graph in graphs_in(program) if not is_method(graph)}
-    found = Counter(_name(operation, composites) for graph in graphs_in(program) if is_method(graph) for operation in operations_in(graph))
-    for name in _PLUMBING:
-        del found[name]
+    found = {name_of(graph): Counter(_name(each, composites) for each in operations_in(graph)) for graph in graphs_in(program) if is_method(graph)}
+    for operators in found.values():
+        for name in _PLUMBING:
+            del operators[name]
     return found
 
 

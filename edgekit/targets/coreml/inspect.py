@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from edgekit.targets.base import Delegation, Inspection
 from edgekit.targets.coreml.methods import methods_of
@@ -17,15 +18,22 @@ def inspect_package(path: Path) -> Inspection:
     :raises ArtifactError: no ML program package, incomplete or truncated.
     """
     package = read_package(path)
-    blocks = [block for function in package.functions.values() for block in function.block_specializations.values()]
-    operators = Counter(operation.type for block in blocks for operation in operations_in(block))
-    del operators["const"]
+    functions = {name: _operators(function) for name, function in package.functions.items()}
+    methods = methods_of(package)
+    names = list(functions) if len(functions) > 1 else [method.name for method in methods]  # an only function is called main
     return Inspection(
-        methods=methods_of(package),
-        operators=dict(sorted(operators.items())),
+        methods=methods,
+        operators=dict(sorted(sum(functions.values(), Counter()).items())),
+        operators_by_method=dict(zip(names, functions.values(), strict=True)),
         delegation=Delegation(share=None),
         sections=_sections(package),
     )
+
+
+def _operators(function: Any) -> Counter[str]:
+    found = Counter(operation.type for block in function.block_specializations.values() for operation in operations_in(block))
+    del found["const"]
+    return found
 
 
 def _sections(package: Package) -> dict[str, int]:

@@ -25,9 +25,11 @@ def inspect_program(path: Path) -> Inspection:
     file = read_pte(path)
     outside: Counter[str] = Counter()
     inside: Counter[str] = Counter()
+    by_method: dict[str, Counter[str]] = {}
     calls = 0
     opaque = False
     for plan in file.program.execution_plan:
+        before = outside + inside
         for call in calls_of(plan):
             if type(call).__name__ == "KernelCall":
                 operator = plan.operators[call.op_index]
@@ -40,10 +42,13 @@ def inspect_program(path: Path) -> Inspection:
                 else:
                     opaque = True
                     inside[f"{delegate.id}::subgraph"] += 1
+        by_method[plan.name] = outside + inside - before
     share = _share(inside.total(), outside.total(), opaque=opaque)
     return Inspection(
         methods=methods_of(file),
         operators=dict(sorted((outside + inside).items())),
+        operators_by_method=by_method,
+        planned_bytes=max(sum(plan.non_const_buffer_sizes) for plan in file.program.execution_plan),
         delegation=Delegation(share=share, not_delegated=dict(sorted(outside.items())), subgraphs=calls),
         sections=_sections(file),
     )

@@ -15,9 +15,11 @@ def inspect_onnx(path: Path) -> Inspection:
     :raises ArtifactError: not readable, truncated, foreign, or without fixed shapes.
     """
     content, model = read_model(path)
+    operators = dict(sorted(Counter(_name(node) for graph in graphs_of(model.graph) for node in graph.node).items()))
     return Inspection(
         methods=methods_of(model),
-        operators=dict(sorted(Counter(_name(node) for graph in graphs_of(model.graph) for node in graph.node).items())),
+        operators=operators,
+        operators_by_method={model.graph.name: operators},  # exits are parts of the one graph: what they share could be counted twice
         delegation=Delegation(share=None),
         sections=_sections(len(content), model),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgekit.targets.base import Inspection
 from edgekit.targets.tflite.delegation import delegation_of
-from edgekit.targets.tflite.flatbuffer import data_of, methods_of, operators_of
+from edgekit.targets.tflite.flatbuffer import data_of, methods_of, operators_of, text
 from edgekit.targets.tflite.verify import read_verified
 
 
@@ -17,10 +17,13 @@ def inspect_tflite(path: Path) -> Inspection:
     """
     content, model = read_verified(path)
     methods = methods_of(model)
-    graphs = sorted({model.SignatureDefs(index).SubgraphIndex() for index in range(model.SignatureDefsLength())})
+    signatures = [model.SignatureDefs(index) for index in range(model.SignatureDefsLength())]
+    found = {signature.SubgraphIndex(): Counter(operators_of(model, model.Subgraphs(signature.SubgraphIndex()))) for signature in signatures}
+    graphs = sorted(found)
     return Inspection(
         methods=methods,
-        operators=dict(sorted(Counter(name for index in graphs for name in operators_of(model, model.Subgraphs(index))).items())),
+        operators=dict(sorted(sum(found.values(), Counter()).items())),
+        operators_by_method={text(signature.SignatureKey()): found[signature.SubgraphIndex()] for signature in signatures},
         delegation=delegation_of(content, graphs),
         sections=_sections(content, model),
     )
