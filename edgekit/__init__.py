@@ -16,6 +16,7 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from edgekit.bench.benchmark import benchmark as benchmark
+    from edgekit.gates.check import check_budget as check_budget
     from edgekit.models.build import build_model as build_model
     from edgekit.pipeline import export as export
     from edgekit.reverify import verify as verify
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "benchmark": "edgekit.bench.benchmark",
     "build_model": "edgekit.models.build",
+    "check_budget": "edgekit.gates.check",
     "export": "edgekit.pipeline",
     "load_artifact": "edgekit.runtime.loaded",
     "verify": "edgekit.reverify",
 }
 
-__all__ = ["__version__", "benchmark", "build_model", "export", "load_artifact", "verify"]
+__all__ = ["__version__", "benchmark", "build_model", "check_budget", "export", "load_artifact", "verify"]
 
 
 def __getattr__(name: str) -> Any:

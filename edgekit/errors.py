@@ -8,6 +8,7 @@
     │   ├── CheckpointError
     │   ├── ArtifactError
     │   ├── RecipeError
+    │   ├── BudgetFileError      a file of budgets, or a report to compare with, that is none
     │   ├── PolicyError          an early-exit policy that is none, or is for another model
     │   ├── ModelSourceError     a user's file or factory that does not give a model
     │   └── OutputError
@@ -103,6 +104,10 @@ class ArtifactError(BadInputError):
 
 class RecipeError(BadInputError):
     """A recipe file cannot be read or asks for something unknown."""
+
+
+class BudgetFileError(BadInputError):
+    """A file of budgets, or a gate's report to compare with, cannot be read or contradicts itself."""
 
 
 class PolicyError(BadInputError):

@@ -15,6 +15,7 @@ from edgekit.cli.bench import bench
 from edgekit.cli.data import data
 from edgekit.cli.doctor import doctor
 from edgekit.cli.export import export
+from edgekit.cli.gate import gate
 from edgekit.cli.inspect import inspect
 from edgekit.cli.lint import lint
 from edgekit.cli.listing import models, targets
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (export, verify, inspect, lint, bench, models, targets, doctor):
+for command in (export, verify, inspect, lint, bench, gate, models, targets, doctor):
     app.command()(command)
 app.add_typer(policy, name="policy")
 app.add_typer(data, name="data")

@@ -185,6 +185,15 @@ def _fits(entry: bytes, file_size: int) -> bool:
     return bool(sentinel == _BLOB_SENTINEL and offset + size <= file_size)
 
 
+def stored_bytes(package: Package, file_name: str, offset: int) -> bytes:
+    """Return the data of one entry of a weights file, as :func:`blob_references` names it; :func:`read_package` has checked that it is there."""
+    with (package.spec_path.parent / file_name.removeprefix(_IN_PACKAGE)).open("rb") as stream:
+        stream.seek(offset)
+        _, _, size, start = _BLOB_ENTRY.unpack(stream.read(_BLOB_ENTRY.size))
+        stream.seek(start)
+        return stream.read(size)
+
+
 def blob_references(spec: Any) -> Iterator[tuple[str, int]]:
     """Yield file name and offset of every value that a program keeps in a weights file."""
     for function in spec.mlProgram.functions.values():
