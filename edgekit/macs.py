@@ -68,7 +68,10 @@ def added(counts: Iterable[int | None]) -> int | None:
 
 def _is_free(node: fx.Node) -> bool:
     """Whether a node multiplies nothing, as most do: those need not be called."""
-    return node.op != "call_function" or torch.Tag.pointwise in getattr(node.target, "tags", ())
+    operator: Any = node.target
+    if not isinstance(operator, torch._ops.OpOverload):  # noqa: SLF001
+        return node.op != "call_function"
+    return operator.is_view or torch.Tag.pointwise in operator.tags
 
 
 def node_macs(node: fx.Node, graph_module: fx.GraphModule | None = None) -> int | None:
