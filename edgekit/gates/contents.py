@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 from attrs import frozen
 
 from edgekit.artifact import Manifest
-from edgekit.gates.constants import READERS, Constant
+from edgekit.gates.constants import Constant, constants_of
 from edgekit.origins import origins_from_json
 from edgekit.targets.base import Inspection
 
@@ -39,9 +40,9 @@ def contents_of(path: Path, target: str, inspection: Inspection, manifest: Manif
         for node, origin in method.items():
             nodes[f"{origin.module or UNKNOWN}.{_COUNTER.sub('', node)}"] += 1
             modules.add(origin.module)
-    read = READERS.get(target)
+    found = constants_of(path, target)
     known = {_plain(module): module for module in modules if module}
-    constants = None if read is None else tuple(_placed(constant, known) for constant in read(path))
+    constants = None if found is None else tuple(_placed(constant, known) for constant in found)
     return Contents(operators=inspection.operators, nodes=dict(sorted(nodes.items())), constants=constants)
 
 
@@ -51,7 +52,7 @@ def _placed(constant: Constant, modules: Mapping[str, str]) -> Constant:
     for length in range(len(words), 0, -1):
         module = modules.get("_".join(words[:length]))
         if module is not None:
-            return Constant(name=f"{module}.{'_'.join(words[length:]) or 'constant'}", size=constant.size, sha256=constant.sha256)
+            return attrs.evolve(constant, name=f"{module}.{'_'.join(words[length:]) or 'constant'}")
     return constant
 
 

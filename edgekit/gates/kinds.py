@@ -54,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "method.*.transposes": Kind("operators", "of a method"),
     "method.*.reshapes": Kind("operators", "of a method"),
     "method.*.casts": Kind("operators", "of a method"),
+    "method.*.weights": Kind("bytes", "constants that a method reads; what methods share counts in each"),
     "method.*.macs": Kind("MACs", "of a method"),
     "latency.load": Kind("ms", "opening the file, in processes of their own; the system has it in its cache", exact=False),
     "latency.*.first": Kind("ms", "a method's first run after loading", exact=False),

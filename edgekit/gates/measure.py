@@ -1,7 +1,7 @@
 """Reads an artifact and its manifest into a flat table of metrics. Runs no inference."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,10 @@ def measure(path: Path) -> Measured:
     if manifest is None:
         raise ArtifactError(f"{path.name} has no manifest", why="budgets hold for the tools an artifact was made with", hint="export it again")
     floor = _floor_bytes(manifest)
+    contents = contents_of(path, facts.name, inspection, manifest)
     try:
         tools = {str(name): str(version) for name, version in manifest.document["tools"].items()}
-        found = dict(_metrics(path, inspection, manifest, floor))
+        found = {**dict(_metrics(path, inspection, manifest, floor)), **dict(_weights(contents, list(inspection.operators_by_method)))}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise ArtifactError(f"{manifest.path.name} cannot be read", why=why, hint="export again with --overwrite") from error
@@ -75,7 +76,7 @@ def measure(path: Path) -> Measured:
         sha256=manifest.sha256,
         tools=tools,
         metrics={name: exactly(value) for name, value in found.items() if value is not None},
-        contents=contents_of(path, facts.name, inspection, manifest),
+        contents=contents,
         floor_bytes=floor,
     )
 
@@ -114,6 +115,13 @@ def _metrics(path: Path, inspection: Inspection, manifest: Manifest, floor: int 
     yield from _macs(manifest.document.get("macs", {}))
     parity: Mapping[str, Any] = manifest.document["parity"]
     yield from ((f"parity.{name}", parity[name]) for name in _PARITY)
+
+
+def _weights(contents: Contents, methods: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Yield the bytes that each method reads; of an only method, whatever the file calls it, all of them."""
+    for method in methods if contents.constants is not None else ():
+        read = (constant for constant in contents.constants or () if len(methods) == 1 or method in constant.methods)
+        yield f"method.{method}.weights", sum(constant.size for constant in read)
 
 
 def _macs(by_method: Mapping[str, int | None]) -> Iterator[tuple[str, int | None]]:

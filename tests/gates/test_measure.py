@@ -138,7 +138,31 @@ def test_every_target_can_be_measured(everywhere):
             # The largest value is the second convolution's weight; nothing else has as many bytes.
             bits = 2 if row.target == "coreml" else 4
             assert max(constant.size for constant in constants) == 16 * 8 * 9 * bits
-            assert sum(constant.size for constant in constants) <= found["size.total"].value
+            total = sum(constant.size for constant in constants)
+            assert found["method.forward.weights"].value == total == pytest.approx(found["size.weights"].value, rel=0.15)
+
+
+def test_what_methods_share_counts_in_each_and_once_in_all(tmp_path):
+    (row,) = edgekit.export("chase-tiny", targets=["tflite"], output_dir=tmp_path).artifacts
+    measured = measure(row.path)
+    found = {name: metric.value for name, metric in measured.metrics.items()}
+    by_method = [found[f"method.{method}.weights"] for method in row.methods]
+    constants = measured.contents.constants
+    assert sum(constant.size for constant in constants) == found["size.weights"]
+    assert sum(by_method) == sum(constant.size * len(constant.methods) for constant in constants) > found["size.weights"]
+    assert all(0 < size < found["size.weights"] for size in by_method)
+    for kind in ("operators", "transposes", "reshapes", "casts"):
+        total = found["operators.total" if kind == "operators" else f"operators.{kind}"]
+        assert sum(found[f"method.{method}.{kind}"] for method in row.methods) == total
+    assert found["macs.total"] == sum(found[f"method.{method}.macs"] for method in row.methods)
+
+
+def test_kernels_outside_the_delegate_have_constants_too(net, tmp_path):
+    (row,) = edgekit.export(f"{net}:build", targets=["executorch"], backend="portable", resolution=32, output_dir=tmp_path).artifacts
+    measured = measure(row.path)
+    assert measured.metrics["delegation.share"].value == 0
+    assert measured.metrics["method.forward.weights"].value == pytest.approx(measured.metrics["size.weights"].value, rel=0.05)
+    assert max(constant.size for constant in measured.contents.constants) == 16 * 8 * 9 * 4
 
 
 def test_constants_are_named_by_their_module(everywhere):

@@ -41,6 +41,12 @@ class PteFile:
         place = delegate.processed
         return self.segment(place.index) if int(place.location) == 1 else bytes(self.program.backend_delegate_data[place.index].data)
 
+    def constant(self, index: int) -> bytes:
+        """Return a constant of the kernels outside the delegates, with the padding behind it."""
+        place = self.program.constant_segment
+        start, *following = place.offsets[index : index + 2]
+        return self.segment(place.segment_index)[start : following[0] if following else None]
+
     def named_data(self, key: str) -> bytes | None:
         """Return a named data entry, or ``None``."""
         return next((self.segment(entry.segment_index) for entry in self.program.named_data if entry.key == key), None)
