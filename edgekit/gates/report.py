@@ -12,8 +12,8 @@ from edgekit.gates.budgets import Budget, Group
 from edgekit.gates.measure import Measured, Metric
 
 Status = Literal["kept", "exceeded", "absent", "undecided", "not_measured"]
-"""``absent``: the artifact has no such metric. ``undecided``: timed, but the limit lies within what is uncertain. The first two of
-the last four fail a gate."""
+"""``absent``: the artifact has no such metric; ``undecided``: timed, and the limit lies within what is uncertain. ``exceeded`` and ``absent``
+fail a gate."""
 
 State = Literal["checked", "missing", "other_tools"]
 FAILING = ("exceeded", "absent")
