@@ -64,7 +64,11 @@ def method_sources(
     """
     if not has_exits(model):
         if form is not None:
-            raise UsageError("the model declares no exits", what=f"--early-exit {form}", hint="leave it out, or give the model exit_stages()")
+            raise UsageError(
+                "the model declares no exits",
+                what=f"--early-exit {form}",
+                hint="leave it out; or write exits as torch.cond, or give the model exit_stages()",
+            )
         return (MethodSource(name=FORWARD, module=model),)
     stages = stages_of(model)
     form = form or EARLY_EXIT_FORMS[0]
