@@ -4,7 +4,7 @@
 
 Operators are moved to other stages, and those of a branch may run where it is not taken; neither may be noticed. PyTorch makes a program
 functional, but for branches that write to an operand or return a view of one: these get copies first. What a branch writes is
-not seen outside it then, so a buffer that is written there is refused.
+not seen outside it then; what the model itself holds, and its image, may not be written to at all.
 """
 
 import copy
@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 
 from edgekit.conditions.paths import COND, branch_of
 from edgekit.errors import CaptureError
+from edgekit.quiet import quiet
 from edgekit.user_code import model_line
 
 _CLONE = torch.ops.aten.clone.default
@@ -26,22 +27,34 @@ def functional(name: str, program: ExportedProgram) -> ExportedProgram:
     """Return an equal program; ``program`` is left as it is.
 
     :param name: the model's, for errors.
-    :raises CaptureError: a buffer is written to.
+    :raises CaptureError: a buffer or the image is written to.
     """
-    program = copy.copy(program)
-    program._graph_module = copy.deepcopy(program.graph_module)  # noqa: SLF001
-    held = {spec.arg.name: str(spec.target) for spec in program.graph_signature.input_specs if spec.target is not None}
-    _copy_in_branches(name, program.graph_module, {node: held[node.name] for node in program.graph_module.graph.nodes if node.name in held})
-    found = program.run_decompositions({})
-    for target in found.graph_signature.buffers_to_mutate.values():
-        raise _writes_to(name, target, None)
-    return found
+    with quiet():
+        program = copy.copy(program)
+        program._graph_module = copy.deepcopy(program.graph_module)  # noqa: SLF001
+    names = {spec.arg.name: "its input" if spec.target is None else str(spec.target) for spec in program.graph_signature.input_specs}
+    held = {node: names[node.name] for node in program.graph_module.graph.find_nodes(op="placeholder")}
+    _refuse_writing(name, program.graph_module, held)
+    _copy_in_branches(name, program.graph_module, held)
+    with quiet():
+        return program.run_decompositions({})
+
+
+def _refuse_writing(name: str, module: fx.GraphModule, held: Mapping[fx.Node, str]) -> None:
+    for written, writer in _written(module):
+        if written in held:
+            raise CaptureError(
+                f"cannot take the conditions out of {name}: it writes to {held[written]}",
+                where=model_line(writer.meta.get("stack_trace")),
+                why="what is kept from one image to the next cannot be written by a method that may not be run",
+                hint="return the value instead, write to a clone(), or leave it out in eval mode",
+            )
 
 
 def _copy_in_branches(name: str, module: fx.GraphModule, held: Mapping[fx.Node, str]) -> None:
     """Insert copies in all branches below a graph.
 
-    :param held: what the model holds, by the nodes that stand for it here.
+    :param held: what the model holds, and its input, by the nodes that stand for it here.
     """
     for condition in module.graph.find_nodes(op="call_function", target=COND):
         operands: Any = condition.args[3]
@@ -49,25 +62,14 @@ def _copy_in_branches(name: str, module: fx.GraphModule, held: Mapping[fx.Node, 
             branch = branch_of(condition, side=side)
             inputs = branch.graph.find_nodes(op="placeholder")
             below = {inner: held[outer] for inner, outer in zip(inputs, operands, strict=True) if outer in held}
-            for written, writer in list(_written(branch)):
-                if written in below:
-                    raise _writes_to(name, below[written], writer)
+            _refuse_writing(name, branch, below)
             _copy_in_branches(name, branch, below)
             _insert_copies(branch, {written for written, _ in _written(branch)})
 
 
-def _writes_to(name: str, target: str, writer: fx.Node | None) -> CaptureError:
-    return CaptureError(
-        f"cannot take the conditions out of {name}: it writes to {target}",
-        where=None if writer is None else model_line(writer.meta.get("stack_trace")),
-        why="what a model keeps from one image to the next cannot be written by a method that may not be run",
-        hint="return the value instead, or leave it out in eval mode",
-    )
-
-
-def _written(branch: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
-    """Yield each operand of a branch that an operator writes to, with that operator."""
-    for node in branch.graph.nodes:
+def _written(module: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
+    """Yield each input of a graph that an operator writes to, with that operator."""
+    for node in module.graph.nodes:
         schema = getattr(node.target, "_schema", None)
         for value, argument in zip(node.args, schema.arguments if schema else (), strict=False):
             if argument.is_write and isinstance(value, fx.Node) and (root := _viewed(value)).op == "placeholder":

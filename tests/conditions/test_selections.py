@@ -174,8 +174,23 @@ def test_a_buffer_that_is_written_to_is_refused(kind):
     with pytest.raises(CaptureError, match="cannot take the conditions out of net: it writes to seen") as caught:
         taken_out(kind)
     assert caught.value.exit_code == 4
-    assert (caught.value.where or "test_selections.py").startswith("test_selections.py")
+    assert caught.value.where.startswith("test_selections.py")
+    assert "self.seen.add_(1)" in caught.value.where or kind is CountingInside  # within a branch a line is that of the condition
     assert "eval mode" in caught.value.hint
+
+
+def test_an_input_that_is_written_to_is_refused():
+    class Centering(Parts):
+        def forward(self, image):
+            image.sub_(0.5)
+            x = self.stem(image)
+            first = self.head(0, x)
+            return torch.cond(sure(first) > 0.4, lambda x, first: first.clone(), lambda x, _: self.head(2, self.end(x)), (x, first))
+
+    with pytest.raises(CaptureError, match="it writes to its input") as caught:
+        taken_out(Centering)
+    assert "image.sub_(0.5)" in caught.value.where
+    assert "clone()" in caught.value.hint
 
 
 def test_an_operand_may_be_written_to_inside_a_branch():
