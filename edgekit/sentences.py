@@ -38,7 +38,7 @@ def describe_parity(parity: Parity) -> str:
         f"executed by {parity.executed_by}  max error {parity.max_abs_error:.1e}  SQNR {parity.sqnr_db:.0f} dB  "
         f"top-1 {parity.top1_agreement:.0%} of {parity.samples}  {parity.verdict}"
     )
-    return outputs + _describe_numerics(parity) + _describe_selections(parity) + _describe_exits(parity)
+    return outputs + _describe_numerics(parity) + _describe_selections(parity) + _describe_regions(parity) + _describe_exits(parity)
 
 
 def _describe_selections(parity: Parity) -> str:
@@ -46,6 +46,16 @@ def _describe_selections(parity: Parity) -> str:
     if found is None:
         return ""
     return f"  (same regions in {found['passes']} passes on {found['samples'] - len(found['differing'])} of {found['samples']})"
+
+
+def _describe_regions(parity: Parity) -> str:
+    found = parity.regions
+    if found is None:
+        return ""
+    if not found["differing"]:
+        return f"  (the artifact takes the same regions on {found['samples']})"
+    within = "" if found["furthest"] is None else f", within {found['furthest']:.1e} of the threshold"
+    return f"  (the artifact takes other regions on {len(found['differing'])} of {found['samples']}{within}; eager forced to them there)"
 
 
 def _describe_exits(parity: Parity) -> str:

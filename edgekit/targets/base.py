@@ -142,8 +142,8 @@ class Interpreted(Executable, Protocol):
         """Return the same artifact in other numerics: ``fp32`` rounds nothing, ``fp16`` what is declared half."""
         ...
 
-    def trace(self, method: str, inputs: Mapping[str, Array], observe: Callable[[TracedValue], None]) -> None:
-        """Run a method and show every value on the way."""
+    def trace(self, method: str, inputs: Mapping[str, Array], observe: Callable[[TracedValue], None]) -> dict[str, Array]:
+        """Run a method as :meth:`run` does, and show every value on the way."""
         ...
 
 

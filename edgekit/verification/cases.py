@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from attrs import frozen
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgekit.errors import ModelSourceError
 from edgekit.interface import IMAGE, THRESHOLDS
@@ -20,9 +20,13 @@ Array = np.ndarray
 
 @frozen(kw_only=True)
 class Case:
-    """One method on all samples: ``inputs`` by sample, then by name, in the order that the method takes them; ``outputs`` by name, then by sample."""
+    """One method on all samples: ``inputs`` by sample, then by name, in the order that the method takes them; ``outputs`` by name, then by sample.
+
+    ``module`` is the eager method that gave the outputs.
+    """
 
     method: str
+    module: nn.Module
     after: str | None
     inputs: tuple[Mapping[str, Array], ...]
     outputs: Mapping[str, Sequence[Array]]
@@ -48,6 +52,7 @@ def eager_cases(source: SourceModel, methods: Sequence[MethodSource], samples: S
     return {
         method.name: Case(
             method=method.name,
+            module=method.module,
             after=method.after,
             inputs=tuple(inputs[method.name]),
             outputs={name: [row[name] for row in outputs[method.name]] for name in outputs[method.name][0]},

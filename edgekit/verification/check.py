@@ -18,7 +18,9 @@ from edgekit.verification.cases import Case
 from edgekit.verification.divergence import compare_operators
 from edgekit.verification.exits import Outputs, answers_of, compare_exits, with_exits
 from edgekit.verification.parity import Parity, combine, compare
+from edgekit.verification.regions import compare_regions, with_regions
 from edgekit.verification.samples import Sample
+from edgekit.verification.taken_regions import watched
 from edgekit.verification.tolerances import Tolerance, tolerance_for
 
 Array = np.ndarray
@@ -38,7 +40,8 @@ def check_artifact(
     Methods that hand on to each other are also run one after the other, each on what the file's own method before it gave. Of a network with
     exits it is also compared where samples leave.
 
-    Where edgekit computes the artifact itself, it is also compared with the program it was lowered from, in float32 and
+    Where edgekit computes the artifact itself, and it selects regions, eager's outputs are those for the regions that the artifact took; see
+    :mod:`edgekit.verification.regions`. There it is also compared with the program it was lowered from, in float32 and
     operator by operator: that shows the program right to the last digits, whatever half precision does to its outputs.
 
     :param counterparts: those programs by method, from :meth:`Target.counterparts`; empty where there are none.
@@ -54,12 +57,13 @@ def check_artifact(
     parities: dict[str, Parity] = {}
     answered: dict[str, Outputs] = {}
     for name, check in checks.items():
-        parity, rows = check.run_keeping(executable, check.case.outputs, tolerance)
+        program = counterparts.get(name)
+        parity, rows = check.run_against_eager(executable, program, tolerance)
         if rows is not None:
             answered[name] = _by_name(rows)
         # Also where the outputs are not finite: which operator made them so is what one wants to know then.
         if parity.samples and isinstance(executable, Interpreted):
-            parity = _with_numerics(parity, check, executable, counterparts.get(name))
+            parity = _with_numerics(parity, check, executable, program)
         parities[name] = parity
     if len(parities) == 1:
         return _with_exits(next(iter(parities.values())), checks, answered, samples, tolerance)
@@ -117,6 +121,23 @@ class _Check:
         """Run all samples and compare."""
         return self.run_keeping(executable, reference, tolerance)[0]
 
+    def run_against_eager(
+        self, executable: Executable, program: ExportedProgram | None, tolerance: Tolerance
+    ) -> tuple[Parity, list[Mapping[str, Array]] | None]:
+        """Run all samples and compare with eager; where an artifact shows which regions it took, with eager on the same regions."""
+        outputs = self.case.outputs
+        inner = watched(executable, program, self.case.module, self.case.example()) if isinstance(executable, Interpreted) else None
+        if inner is None:
+            return self.run_keeping(executable, outputs, tolerance)
+        parity, rows = self.run_keeping(inner, outputs, tolerance)
+        if rows is None:
+            return parity, None
+        names = [sample.name for sample in self.samples]
+        found, reference = compare_regions(self.case, inner.taken, names, tolerance.region_tie)
+        if found.differing:
+            parity = compare(reference, _by_name(rows), names, tolerance, self.executed_by)
+        return with_regions(parity, found), rows
+
     def run_keeping(
         self, executable: Executable, reference: Mapping[str, Sequence[Array]], tolerance: Tolerance
     ) -> tuple[Parity, list[Mapping[str, Array]] | None]:
@@ -145,16 +166,14 @@ class _Check:
 
 def _with_numerics(parity: Parity, check: _Check, executable: Interpreted, program: ExportedProgram | None) -> Parity:
     """Add what float32 arithmetic shows; a failure there is the artifact's."""
-    reference = check.case.outputs
     exact = executable.at("fp32")
     stored = _as_half if executable.halves else _as_it_is
     fp32 = tolerance_for("fp32")
     numerics = {"fp16" if executable.halves else "fp32": parity}
     if executable.halves:
         # What is left against eager is what storing the weights in half precision did, to be known, not judged.
-        numerics["fp32_against_eager"] = check.run(
-            exact, reference, Tolerance(tie=parity.tolerance.tie if parity.tolerance else 0.0, evidence="measured, not judged")
-        )
+        unlimited = Tolerance(tie=parity.tolerance.tie if parity.tolerance else 0.0, evidence="measured, not judged")
+        numerics["fp32_against_eager"], _ = check.run_against_eager(exact, program, unlimited)
     if program is None:
         return attrs.evolve(parity, numerics=numerics)
     if executable.halves:

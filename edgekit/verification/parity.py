@@ -41,6 +41,7 @@ class Parity:
 
     :param against: what the artifact is compared with.
     :param selections: of a model that selects regions: the comparison of which, as :class:`edgekit.verification.selections.Selections` has it.
+    :param regions: there, where the artifact can be looked into: those it takes, as :class:`edgekit.verification.regions.RegionParity` has it.
     :param early_exit: of a network with exits: where samples leave, as :class:`edgekit.verification.exits.ExitParity` has it.
     :param max_abs_error: largest absolute difference.
     :param max_rel_error: the same, relative to the largest absolute reference value of its output.
@@ -58,6 +59,7 @@ class Parity:
     verdict: Verdict
     executed_by: str | None
     selections: Mapping[str, Any] | None = None
+    regions: Mapping[str, Any] | None = None
     early_exit: Mapping[str, Any] | None = None
     samples: int = 0
     max_abs_error: float | None = None

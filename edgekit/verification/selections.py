@@ -3,10 +3,10 @@
 A region more or less changes an answer by little, so outputs alone could hide a wrong selection. Here the eager model and
 the module that its program was captured from are run in float32 on every sample, and the regions of every pass compared.
 
-What an artifact makes of that module is compared by its outputs, and shows other regions only where two scores at a threshold are
-closer than its numbers tell apart. ``closest`` is how close they come: the smallest difference, over samples and passes, of the lowest
-score that is kept and the highest that is not, relative to the latter. Samples below ``NEAR_TIE`` are counted; there float32 on another
-machine may select otherwise.
+What an artifact makes of that module is compared by its outputs, and by the regions inside it where it can be looked into
+(``regions.py``): it takes others only where two scores at a threshold are closer than its numbers tell apart. ``closest`` is how
+close they come: the smallest difference, over samples and passes, of the lowest score that is kept and the highest that is not, relative
+to the latter. Samples below ``NEAR_TIE`` are counted; there float32 on another machine may select otherwise.
 """
 
 from collections.abc import Mapping, Sequence

@@ -125,6 +125,7 @@ def test_json_is_plain():
         "min_top1_agreement": None,
         "tie": 0.0,
         "exit_tie": None,
+        "region_tie": None,
         "evidence": "x",
     }
     assert type(row["max_abs_error"]) is type(row["sqnr_db"]) is float

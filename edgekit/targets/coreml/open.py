@@ -49,8 +49,8 @@ class CoreMLExecutable:
         """
         return self._run(method, inputs, None)
 
-    def trace(self, method: str, inputs: Mapping[str, Array], observe: Callable[[TracedValue], None]) -> None:
-        """Compute a method and show every value on the way, named after the captured program's nodes."""
+    def trace(self, method: str, inputs: Mapping[str, Array], observe: Callable[[TracedValue], None]) -> dict[str, Array]:
+        """Compute a method as :meth:`run` does, and show every value on the way, named after the captured program's nodes."""
 
         def show(operator: Operator, results: tuple[object, ...]) -> None:
             for position, (output, value) in enumerate(zip(operator.outputs, results, strict=True)):
@@ -62,7 +62,7 @@ class CoreMLExecutable:
                         )
                     )
 
-        self._run(method, inputs, show)
+        return self._run(method, inputs, show)
 
     def _run(self, method: str, inputs: Mapping[str, Array], observe: Callable[[Operator, tuple[object, ...]], None] | None) -> dict[str, Array]:
         spec = find_method(self.methods, method)
