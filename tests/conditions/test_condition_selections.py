@@ -113,7 +113,7 @@ def test_what_is_no_exit_is_selected_and_the_report_says_why(kind, conditions, r
     assert_same_answers(program, network)
     assert exits.sites == ()
     assert len(selections.sites) == len(exits.skips) == conditions
-    assert all(site.startswith("test_selections.py:") for site in selections.sites)
+    assert all(site.startswith("test_condition_selections.py:") for site in selections.sites)
     assert reason in exits.skips[0].reason
     assert exits.skips[0].reason.endswith("; both of its branches are computed, and one is selected")
     recaptured = capture("again", network.eval(), (IMAGES[0],))
@@ -174,7 +174,7 @@ def test_a_buffer_that_is_written_to_is_refused(kind):
     with pytest.raises(CaptureError, match="cannot take the conditions out of net: it writes to seen") as caught:
         taken_out(kind)
     assert caught.value.exit_code == 4
-    assert caught.value.where.startswith("test_selections.py")
+    assert caught.value.where.startswith("test_condition_selections.py")
     assert "self.seen.add_(1)" in caught.value.where or kind is CountingInside  # within a branch a line is that of the condition
     assert "eval mode" in caught.value.hint
 
@@ -213,7 +213,7 @@ def test_sizes_that_differ_are_refused():
 
     with pytest.raises(CaptureError) as caught:
         taken_out(Halves)
-    assert caught.value.where.startswith("test_selections.py")
+    assert caught.value.where.startswith("test_condition_selections.py")
     assert "(1, 8)" in str(caught.value) or "torch.Size" in str(caught.value)
 
 
