@@ -20,11 +20,11 @@ import attrs
 import torch
 from objectives import batched_imcnet, objective_for
 from pictures import batches, cifar10, normalised
-from recipes import TRAINED_ON, TrainingRecipe, recipe_for
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from training_recipes import TRAINED_ON, TrainingRecipe, recipe_for
 
 from edgekit.cache import cache_folder
 from edgekit.models import chase, emov2, imcnet
