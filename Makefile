@@ -30,7 +30,7 @@ demo: setup
 test: lint types imports unit
 
 lint: setup
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 
 types: setup

@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from edgekit.errors import BadInputError
 from edgekit.interface import MethodSpec, Preprocessing
+from edgekit.quantization.job import Quantization
 from edgekit.recipe import Recipe
 
 Array = np.ndarray
@@ -58,7 +59,8 @@ class LoweringJob:
     """Everything a target needs to write one artifact.
 
     ``programs`` holds one captured and rewritten program per method, float32, inputs NCHW, in the order of
-    ``methods``. ``methods`` is what the written file has to offer: names, shapes and layouts.
+    ``methods``. ``methods`` is what the written file has to offer: names, shapes and layouts. ``quantization``: what becomes integers,
+    ``None`` where nothing does.
     """
 
     programs: Mapping[str, ExportedProgram]
@@ -66,6 +68,7 @@ class LoweringJob:
     recipe: Recipe
     metadata: Metadata
     destination: Path
+    quantization: Quantization | None = None
 
 
 Counterparts = Mapping[str, ExportedProgram]
