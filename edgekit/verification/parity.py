@@ -49,6 +49,7 @@ class Parity:
     :param top1_agreement: share of samples whose largest logit is the same class.
     :param ties: samples whose two best classes eager itself has closer together than the precision's numbers, counted as agreeing with either.
     :param worst_sample: the name of the sample with the lowest SQNR.
+    :param sample_sqnr_db: of each sample the lowest over the outputs, to a hundredth, in the samples' order: what an error's histogram is made of.
     :param reason: why nothing was executed, or what is out of tolerance.
     :param numerics: where edgekit computes the artifact itself: the same comparison for each way of computing it.
     :param operators: there, too: operator by operator.
@@ -68,6 +69,7 @@ class Parity:
     top1_agreement: float | None = None
     ties: int | None = None
     worst_sample: str | None = None
+    sample_sqnr_db: tuple[float, ...] = ()
     tolerance: Tolerance | None = None
     reason: str | None = field(default=None)
     against: str = "eager"
@@ -97,8 +99,9 @@ def compare(
     if missing := reference.keys() - actual.keys():
         return Parity(verdict="fail", executed_by=executed_by, tolerance=tolerance, reason=f"outputs are missing: {', '.join(sorted(missing))}")
     worst_abs, worst_rel, worst_sqnr, worst_sample = 0.0, 0.0, _EQUAL_SQNR_DB, names[0]
+    by_sample = [_EQUAL_SQNR_DB] * len(names)
     for output, expected in reference.items():
-        for name, want, got in zip(names, expected, actual[output], strict=True):
+        for number, (name, want, got) in enumerate(zip(names, expected, actual[output], strict=True)):
             if got.shape != want.shape:
                 reason = f"output {output} has shape {got.shape}, eager gives {want.shape}"
                 return Parity(verdict="fail", executed_by=executed_by, tolerance=tolerance, reason=reason)
@@ -112,6 +115,7 @@ def compare(
             scale = float(np.abs(want.astype(np.float64)).max(initial=0.0)) or 1.0
             sqnr = sqnr_db(want, got)
             worst_abs, worst_rel = max(worst_abs, absolute), max(worst_rel, absolute / scale)
+            by_sample[number] = min(by_sample[number], sqnr)
             if sqnr < worst_sqnr:
                 worst_sqnr, worst_sample = sqnr, name
     logits = next(iter(reference))
@@ -126,6 +130,7 @@ def compare(
         top1_agreement=agreement,
         ties=_ties(reference[logits], tolerance.tie),
         worst_sample=worst_sample,
+        sample_sqnr_db=tuple(round(value, 2) for value in by_sample),
         tolerance=tolerance,
     )
     reasons = tolerance.exceeded_by(max_abs_error=worst_abs, max_rel_error=worst_rel, sqnr_db=worst_sqnr, top1_agreement=agreement)
@@ -151,6 +156,7 @@ def combine(methods: Mapping[str, Parity], chained: Mapping[str, Parity]) -> Par
         top1_agreement=_extreme(min, measured, "top1_agreement"),
         ties=_extreme(max, measured, "ties"),
         worst_sample=None if worst is None else worst.worst_sample,
+        sample_sqnr_db=_worst_of_each([row.sample_sqnr_db for row in measured]),
         tolerance=first.tolerance,
         reason="; ".join(reasons[:3]) or None,
         numerics={key: combine({name: row.numerics[key] for name, row in methods.items() if key in row.numerics}, {}) for key in sorted(names)},
@@ -163,6 +169,11 @@ def combine(methods: Mapping[str, Parity], chained: Mapping[str, Parity]) -> Par
 def _extreme(choose: Callable[..., Any], rows: Sequence[Parity], name: str) -> Any:
     values = [value for row in rows if (value := getattr(row, name)) is not None]
     return choose(values) if values else None
+
+
+def _worst_of_each(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the lowest of each sample; nothing where the rows are not over the same samples."""
+    return tuple(map(min, zip(*rows, strict=True))) if len({len(row) for row in rows}) == 1 else ()
 
 
 def _all_operators(rows: Sequence[OperatorParity]) -> OperatorParity | None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgekit.verification.parity import compare, sqnr_db
+from edgekit.verification.parity import combine, compare, sqnr_db
 from edgekit.verification.tolerances import Tolerance
 
 NONE = Tolerance()
@@ -49,6 +49,15 @@ def test_the_worst_sample_is_named_and_all_are_counted():
     parity = compare({"logits": want}, {"logits": got}, ["a", "b", "c", "d"], NONE, "someone")
     assert (parity.samples, parity.worst_sample, parity.executed_by) == (4, "c", "someone")
     assert parity.max_abs_error == pytest.approx(5e-2, rel=1e-5)
+
+
+def test_each_sample_keeps_its_own_sqnr():
+    want = [np.float32([[1, 2]])] * 3
+    got = [np.float32([[1, 2]]), np.float32([[1, 2.1]]), np.float32([[1, 3]])]
+    parity = compare({"logits": want, "other": want}, {"logits": got, "other": want}, list("abc"), NONE, "someone")
+    assert parity.sample_sqnr_db == (200.0, 26.99, 6.99)  # 10 log10(5 / 0.01), 10 log10(5 / 1)
+    other = compare({"logits": want}, {"logits": got[::-1]}, list("abc"), NONE, "someone")
+    assert combine({"exit_1": parity, "exit_2": other}, {}).sample_sqnr_db == (6.99, 26.99, 6.99)
 
 
 def test_top1_counts_samples():
