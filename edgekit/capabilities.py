@@ -7,7 +7,9 @@ from typing import Any
 
 from attrs import frozen
 
+from edgekit import precision_rows
 from edgekit.errors import UnknownNameError
+from edgekit.precision_rows import Precision
 
 BACKENDS = ("xnnpack", "coreml", "vulkan", "portable")
 DEPLOYMENT_TARGETS = ("iOS17", "iOS16", "iOS18", "iOS26")
@@ -40,7 +42,7 @@ class Form:
 class TargetFacts:
     """One target: its files, what it needs installed, what it can hold, and the rewrites it gets.
 
-    ``precisions`` and ``inputs`` list the default first. ``forms`` are the rewrites applied, by name.
+    ``precision_rows`` and ``inputs`` list the default first. ``forms`` are the rewrites applied, by name.
     """
 
     name: str
@@ -49,7 +51,7 @@ class TargetFacts:
     about: str
     extra: str
     modules: tuple[str, ...]
-    precisions: tuple[str, ...]
+    precision_rows: tuple[Precision, ...]
     inputs: tuple[str, ...]
     image_layout: str
     limits: tuple[Limit, ...]
@@ -58,6 +60,21 @@ class TargetFacts:
     def limit(self, rule: str) -> Any:
         """Return the value of a rule, or ``None`` where the target states none."""
         return next((limit.value for limit in self.limits if limit.rule == rule), None)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The names of those it can be written in, the default first."""
+        return tuple(row.name for row in self.precision_rows if row.refused is None)
+
+    def precision(self, name: str) -> Precision:
+        """Return the row of a precision.
+
+        :raises UnknownNameError: there is none.
+        """
+        for row in self.precision_rows:
+            if row.name == name:
+                return row
+        raise UnknownNameError("precision", name, (row.name for row in self.precision_rows))
 
     @property
     def holds_one_graph(self) -> bool:
@@ -147,7 +164,7 @@ TARGETS: tuple[TargetFacts, ...] = (
         about="Core ML ML program, for iOS and macOS",
         extra="coreml",
         modules=("coremltools",),
-        precisions=("fp16", "fp32"),
+        precision_rows=precision_rows.COREML,
         inputs=("image", "tensor"),
         image_layout="NCHW",
         limits=(
@@ -188,7 +205,7 @@ TARGETS: tuple[TargetFacts, ...] = (
         about="LiteRT flatbuffer, XNNPACK on the CPU",
         extra="tflite",
         modules=("litert_torch", "ai_edge_litert"),
-        precisions=("fp32",),
+        precision_rows=precision_rows.TFLITE,
         inputs=("tensor",),
         image_layout="NHWC",
         limits=(
@@ -227,7 +244,7 @@ TARGETS: tuple[TargetFacts, ...] = (
         about="ExecuTorch program, XNNPACK delegate (or Core ML, Vulkan, portable kernels)",
         extra="executorch",
         modules=("executorch",),
-        precisions=("fp32",),
+        precision_rows=precision_rows.EXECUTORCH,
         inputs=("tensor",),
         image_layout="NCHW",
         limits=(
@@ -267,7 +284,7 @@ TARGETS: tuple[TargetFacts, ...] = (
         about="ONNX model, for onnxruntime and as a reference",
         extra="onnx",
         modules=("onnx", "onnxscript", "onnxruntime"),
-        precisions=("fp32",),
+        precision_rows=precision_rows.ONNX,
         inputs=("tensor",),
         image_layout="NCHW",
         limits=(
@@ -301,7 +318,7 @@ TARGETS: tuple[TargetFacts, ...] = (
         about="Core AI asset, for iOS and macOS from 27 on",
         extra="coreai",
         modules=("coreai_torch", "coreai"),
-        precisions=("fp32", "fp16"),
+        precision_rows=precision_rows.COREAI,
         inputs=("tensor",),
         image_layout="NCHW",
         limits=(

@@ -42,6 +42,7 @@ def build_document(
     macs: Mapping[str, int | None],
     parity: Parity,
     notes: tuple[str, ...] = (),
+    quantization: Mapping[str, Any] | None = None,
     exits: ExitSection | None = None,
 ) -> dict[str, Any]:
     """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal.
@@ -76,6 +77,7 @@ def build_document(
         KEY: None if exits is None else exits.to_json(),
     }
 
+        "quantization": None if quantization is None else dict(quantization),
 
 def methods_from_json(rows: Any) -> tuple[MethodSpec, ...]:
     """Read the methods of a manifest back.

@@ -1,7 +1,7 @@
 """The stages of ``export``, in order: request, build, reference, then for each target rewrite, lower, verify, publish."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from attrs import field, frozen
 
 from edgekit import artifact
+from edgekit.calibration import Draws, check_data, draw
 from edgekit.capabilities import TargetFacts, target_facts
 from edgekit.conditions.source import without_conditions
 from edgekit.declared import metadata_for, method_spec, read_labels
@@ -20,20 +21,23 @@ from edgekit.manifest import build_document
 from edgekit.methods import MethodSource, has_exits, method_sources
 from edgekit.models.source import SourceModel, check_resolution, default_resolution, load_source, slug_of
 from edgekit.origins import origins_table
+from edgekit.planner.plan import Plan
 from edgekit.programs import Rewritten, rewritten_programs
 from edgekit.progress import Listener, Silent, stage
+from edgekit.quantizing import Made, Reference, lower_quantized, reference_for, require_quality
 from edgekit.recipe import EARLY_EXIT_FORMS, Recipe
 from edgekit.requests import recipes_for
 from edgekit.rewrites.apply import rewrite_modules
 from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.registry import MODULE_REWRITES
 from edgekit.sentences import describe_parity, describe_rewrites, notes_on
-from edgekit.targets.base import Delegation, LoweringJob
+from edgekit.targets.base import Delegation, LoweringJob, Target
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import Case, eager_cases
 from edgekit.verification.check import check_artifact
 from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample
+from edgekit.verification.judged import answering
 from edgekit.verification.selections import Selected, Selections, compare_selections, samples_for, selected, selects
 from edgekit.verification.tolerances import tolerance_for
 
@@ -57,6 +61,8 @@ class ExportedArtifact:
     """What is otherwise than one may expect, in sentences."""
 
 
+    plan: Plan | None = None
+    """What of it is quantized, where that was decided."""
 @frozen(kw_only=True)
 class ExportResult:
     """All artifacts of one export."""
@@ -88,6 +94,10 @@ class _Prepared:
     """By the early-exit form of the recipes, and whether the file holds one graph only; targets need not have the same."""
     selected: list[Selected] = field(factory=list)
     """What the eager model selects on the samples, once it is known."""
+    draws: Draws | None = None
+    """Pictures to calibrate on and to judge with, where something is quantized and they were given."""
+    references: dict[tuple[str | None, bool], Reference] = field(factory=dict)
+    """By form, what quantized artifacts are compared with, once it is known."""
 
 
 def artifact_path(recipe: Recipe, output_dir: Path) -> Path:
@@ -115,6 +125,11 @@ def export(
     atol: float | None = None,
     output_dir: str | Path = ".",
     overwrite: bool = False,
+    data: str | Path | None = None,
+    num_calibration_samples: int | None = None,
+    accuracy_budget: float | None = None,
+    sqnr: float | None = None,
+    plan: str | Path | None = None,
     listener: Listener | None = None,
 ) -> ExportResult:
     """Export a model to every target: rewritten, lowered, run and compared with eager, then put in place with its manifest.
@@ -126,6 +141,10 @@ def export(
     :param output_dir: folder for the artifacts, made if needed.
     :param overwrite: replace artifacts that are there already.
     :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
+    :param data: pictures that a quantized artifact is calibrated on and judged with: a data set's name, a folder, a CSV file of labels.
+    :param num_calibration_samples: how many of them choose the ranges of integers.
+    :param accuracy_budget: points of top-1 accuracy that quantizing may cost. :param sqnr: lowest SQNR of the logits in dB, instead.
+    :param plan: a file that says what is quantized: a plan, or a manifest that holds one.
     :raises CannotExportError: the model cannot be captured, rewritten or lowered. :raises ParityError: an artifact does
         not compute what the model computes; it is not published.
     """
@@ -146,6 +165,11 @@ def export(
     return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, listener=listener)
 
 
+        data=None if data is None else str(data),
+        num_calibration_samples=num_calibration_samples,
+        accuracy_budget=accuracy_budget,
+        sqnr=sqnr,
+        plan=plan,
 def export_recipes(
     recipes: Sequence[Recipe],
     *,
@@ -178,7 +202,8 @@ def check_request(recipes: Sequence[Recipe], output_dir: Path, *, overwrite: boo
     for recipe in recipes:
         get_target(recipe.target)
         check_resolution(recipe.model, recipe.resolution)
-        for file in (recipe.weights, recipe.labels):
+        check_data(recipe.scheme, recipe.data)
+        for file in (recipe.weights, recipe.labels, recipe.plan):
             if file is not None and not file.is_file():
                 raise BadInputError(f"there is no file {file.name}", where=str(file))
     for path in paths:
@@ -199,7 +224,21 @@ def prepare(recipes: Sequence[Recipe], listener: Listener) -> _Prepared:
             forms[form] = _Form(methods, eager_cases(source, methods, samples))
         trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
         step.detail = f"{source.name}  {source.resolution}x{source.resolution}  {source.parameters / 1e6:.2f} M parameters  {trained}"
-    return _Prepared(source, samples, conditions, forms)
+    return _Prepared(source, samples, conditions, forms, _drawn(recipe, source, forms, listener))
+
+
+def _drawn(recipe: Recipe, source: SourceModel, forms: Mapping[Any, _Form], listener: Listener) -> Draws | None:
+    """Draw the pictures of an export; recipes of one command share their precision and data."""
+    if recipe.data is None:
+        return None
+    with stage(listener, "draw pictures") as step:
+        outputs = next(iter(next(iter(forms.values())).cases.values())).outputs
+        classes = outputs[answering(outputs)[0]][0].shape[-1]
+        draws = draw(recipe.data, recipe.scheme, source.preprocessing, count=recipe.num_calibration_samples, classes=classes)
+        calibrated = f"{len(draws.drawn)} x {recipe.num_calibration_samples} to calibrate on, " if draws.drawn else ""
+        skipped = f", {len(draws.skipped)} unreadable" if draws.skipped else ""
+        step.detail = f"{draws.judged.origin}: {calibrated}{len(draws.judged.samples)} others to judge with{skipped}"
+    return draws
 
 
 def _for_model(recipe: Recipe, source: SourceModel) -> Recipe:
@@ -229,18 +268,13 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     labels, labels_sha256 = read_labels(recipe.labels, methods[0].outputs[0])
     with artifact.staging(path.parent) as folder:
         staged = folder / path.name
-        with stage(listener, f"{facts.name}: lower") as step:
-            metadata = metadata_for(source, labels)
-            job = LoweringJob(programs=programs, methods=methods, recipe=recipe, metadata=metadata, destination=staged)
-            counterparts = target.lower(job)
-            inspection = target.inspect(staged)
-            step.detail = f"{artifact.size_bytes(staged) / 1e6:.2f} MB {recipe.precision}"
-        with stage(listener, f"{facts.name}: verify") as step:
-            tolerance = tolerance_for(recipe.precision, recipe.atol)
-            parity = check_artifact(target, staged, methods, prepared.samples, form.cases, tolerance, counterparts)
-            parity = with_selections(parity, selections(prepared.source, facts, prepared.samples, prepared.selected))
-            step.detail = describe_parity(parity)
-        require_parity(parity, path.name)
+        job = LoweringJob(programs=programs, methods=methods, recipe=recipe, metadata=metadata_for(source, labels), destination=staged)
+        made = (
+            _quantized(target, facts, job, prepared, form, listener)
+            if recipe.scheme.quantized
+            else _as_floats(target, facts, job, prepared, form, listener)
+        )
+        counterparts, inspection, parity, notes = made.counterparts, made.inspection, made.parity, (*notes, *made.notes)
         sha256, size = artifact.digest(staged), artifact.size_bytes(staged)
         document = build_document(
             recipe=recipe,
@@ -263,6 +297,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     return ExportedArtifact(
         target=facts.name,
         precision=recipe.precision,
+            quantization=made.section,
         path=path,
         manifest=artifact.manifest_path(path),
         size_bytes=size,
@@ -281,9 +316,37 @@ def selections(source: SourceModel, facts: TargetFacts, samples: Sequence[Sample
 
     :param known: what the eager model selects, found here the first time.
     """
+        plan=made.plan,
     if not selects(source.module):
         return None
     known[:] = known or [selected(source.module, samples)]
+def _as_floats(target: Target, facts: TargetFacts, job: LoweringJob, prepared: _Prepared, form: _Form, listener: Listener) -> Made:
+    """Lower a job in floats and hold it to eager's values."""
+    with stage(listener, f"{facts.name}: lower") as step:
+        counterparts = target.lower(job)
+        inspection = target.inspect(job.destination)
+        step.detail = f"{artifact.size_bytes(job.destination) / 1e6:.2f} MB {job.recipe.precision}"
+    with stage(listener, f"{facts.name}: verify") as step:
+        tolerance = tolerance_for(job.recipe.precision, job.recipe.atol)
+        parity = check_artifact(target, job.destination, job.methods, prepared.samples, form.cases, tolerance, counterparts)
+        parity = with_selections(parity, selections(prepared.source, facts, prepared.samples, prepared.selected))
+        step.detail = describe_parity(parity)
+    require_parity(parity, job.destination.name)
+    return Made(counterparts=counterparts, inspection=inspection, parity=parity)
+
+
+def _quantized(target: Target, facts: TargetFacts, job: LoweringJob, prepared: _Prepared, form: _Form, listener: Listener) -> Made:
+    """Lower a job in integers and hold it to eager's answers."""
+    key = _form_of(job.recipe)
+    if key not in prepared.references:
+        prepared.references[key] = reference_for(prepared.source, form.methods, prepared.draws, prepared.samples, form.cases)
+    made = lower_quantized(target, facts, job, prepared.source, form.methods, prepared.references[key], listener)
+    parity = with_selections(made.parity, selections(prepared.source, facts, prepared.samples, prepared.selected))
+    made = attrs.evolve(made, parity=parity)
+    require_quality(made, job.destination.name)
+    return made
+
+
     module, _ = rewrite_modules(source.module, MODULE_REWRITES, facts, (torch.from_numpy(samples[0].tensor.copy()),))
     return compare_selections(known[0], selected(module, samples), samples)
 

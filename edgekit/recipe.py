@@ -17,11 +17,15 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen
 
-from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, TARGETS, WITHOUT_FUNCTIONS, TargetFacts, target_facts
+from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, WITHOUT_FUNCTIONS, TargetFacts, target_facts
 from edgekit.errors import RecipeError, UnknownNameError, UsageError
+from edgekit.quantization.scheme import SCHEMES, Scheme, scheme_of
 
 EARLY_EXIT_FORMS = ("methods", "select", "all", "last", "exit=K", "method=K")
 """What can become of a network with exits; the first is what it gets when nothing is asked for."""
+CALIBRATION_SAMPLES = 128
+"""How many pictures choose the ranges of integers where nothing is asked for."""
+_PLANNED = "w8a8"
 
 
 @frozen(kw_only=True)
@@ -40,6 +44,12 @@ class Recipe:
     :param deployment_target: oldest system a Core ML package has to run on.
     :param early_exit: what becomes of a network with exits: ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``.
     :param atol: limit for the largest absolute error against eager, instead of the target's table row.
+    :param data: pictures to calibrate and judge a quantized artifact with: a data set's name (``cifar10``, ``cifar10:test``), a folder, or a
+        CSV file of labels.
+    :param num_calibration_samples: how many of them choose the ranges of integers; 128 where the precision needs any.
+    :param plan: a file that says what is quantized, instead of a new decision.
+    :param accuracy_budget: how many points of top-1 accuracy (percent) quantizing may cost.
+    :param sqnr: lowest signal to quantization noise ratio of the logits, in dB.
     :raises UnknownNameError: a name that is not on its list.
     :raises UsageError: an option the target does not have.
     """
@@ -56,6 +66,11 @@ class Recipe:
     deployment_target: str | None = None
     early_exit: str | None = None
     atol: float | None = None
+    data: str | None = field(default=None, converter=attrs.converters.optional(str))
+    num_calibration_samples: int | None = None
+    plan: Path | None = field(default=None, converter=attrs.converters.optional(Path))
+    accuracy_budget: float | None = None
+    sqnr: float | None = None
 
     def __attrs_post_init__(self) -> None:
         facts = target_facts(self.target)
@@ -65,6 +80,8 @@ class Recipe:
             "input": facts.inputs[0],
             "backend": BACKENDS[0] if facts.name == "executorch" else None,
         }
+        if SCHEMES.get(self.precision or facts.precisions[0], SCHEMES["fp32"]).calibrated:
+            defaults["num_calibration_samples"] = CALIBRATION_SAMPLES
         for name, value in defaults.items():
             if name == "target" or getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -72,7 +89,7 @@ class Recipe:
 
     def _check(self, facts: TargetFacts) -> None:
         known = {
-            "precision": sorted({precision for target in TARGETS for precision in target.precisions}),
+            "precision": tuple(SCHEMES),
             "input": ("image", "tensor"),
             "backend": BACKENDS,
             "deployment_target": DEPLOYMENT_TARGETS,
@@ -81,9 +98,11 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and value not in values:
                 raise UnknownNameError(name.replace("_", " "), value, values)
-        if self.precision not in facts.precisions:
+        if (refused := facts.precision(self.precision).refused) is not None:
             raise UsageError(
-                f"{facts.name} cannot be written at precision {self.precision}", what=f"{facts.name} takes {', '.join(facts.precisions)}"
+                f"{facts.name} cannot be written at precision {self.precision}",
+                what=f"{facts.name} takes {', '.join(facts.precisions)}",
+                why=refused,
             )
         if self.input not in facts.inputs:
             raise UsageError(
@@ -112,6 +131,37 @@ class Recipe:
             )
         if self.atol is not None:
             check_atol(self.atol)
+        self._check_quantization()
+
+    def _check_quantization(self) -> None:
+        scheme, name = self.scheme, self.precision
+        needless = {
+            "data": not scheme.quantized,
+            "accuracy_budget": not scheme.quantized,
+            "sqnr": not scheme.quantized,
+            "num_calibration_samples": not scheme.calibrated,
+            "plan": not scheme.calibrated,
+        }
+        for option, is_needless in needless.items():
+            if is_needless and getattr(self, option) is not None:
+                flag = f"--{option.replace('_', '-')}"
+                why = "it chooses no ranges of integers" if scheme.quantized else "it quantizes nothing"
+                raise UsageError(f"{flag} says nothing to precision {name}", why=why, hint=f"leave it out, or ask for --precision {_PLANNED}")
+        if self.num_calibration_samples is not None and self.num_calibration_samples < 1:
+            raise UsageError(f"{self.num_calibration_samples} samples choose no ranges", hint=f"leave it out: {CALIBRATION_SAMPLES} are taken")
+        for option, most in (("accuracy_budget", 100.0), ("sqnr", 150.0)):
+            value = getattr(self, option)
+            if value is not None and not 0 <= value <= most:
+                raise UsageError(f"{option.replace('_', ' ')} is {value}", what=f"a number from 0 to {most:g}")
+        if self.accuracy_budget is not None and self.sqnr is not None:
+            raise UsageError("--accuracy-budget and --sqnr are two limits of one thing", hint="give one of them")
+        if self.plan is not None and (self.accuracy_budget is not None or self.sqnr is not None):
+            raise UsageError("a plan decides already what is quantized", hint="give --plan, or a limit to plan under")
+
+    @property
+    def scheme(self) -> Scheme:
+        """What the precision is."""
+        return scheme_of(self.precision)
 
     def for_exits(self) -> Self:
         """Return the recipe for a network with exits, its form named.
@@ -146,7 +196,12 @@ class Recipe:
 
         :raises RecipeError: an unknown or missing key, a value of the wrong type or outside what is offered.
         """
-        numbers: dict[str, Any] = {"resolution": int, "num_classes": int, "atol": (int, float)}
+        numbers: dict[str, Any] = {
+            "resolution": int,
+            "num_classes": int,
+            "num_calibration_samples": int,
+            **dict.fromkeys(("atol", "accuracy_budget", "sqnr"), (int, float)),
+        }
         types = {f.name: numbers.get(f.name, str) for f in attrs.fields(cls)}
         for key, value in table.items():
             if key not in types:
@@ -159,13 +214,7 @@ class Recipe:
         for key in ("model", "target"):
             if key not in table:
                 raise RecipeError(f"no {key!r} in the recipe", where=str(source))
-        values = dict(table)
-        for key in ("weights", "labels"):
-            if key in values:
-                values[key] = _inside(source, key, values[key])
-        file, colon, factory = values["model"].rpartition(":")
-        if file.endswith(".py"):
-            values["model"] = f"{_inside(source, 'model', file)}{colon}{factory}"
+        values = _beside(source, table)
         try:
             return cls(**values)
         except UsageError as error:
@@ -174,7 +223,7 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for the manifest. Files appear by name; their hashes stand beside it."""
         values = {key: value.name if isinstance(value, Path) else value for key, value in attrs.asdict(self).items()}
-        return values | {"model": portable_name(self.model)}
+        return values | {"model": portable_name(self.model), "data": portable_data(self.data)}
 
     def digest(self) -> str:
         """The sha256 of the canonical JSON form."""
@@ -185,6 +234,13 @@ def portable_name(model: str) -> str:
     """Return a model's name as it stands in artifacts and manifests: ``/home/me/net.py:build`` -> ``net.py:build``."""
     file, colon, factory = model.rpartition(":")
     return f"{Path(file).name}{colon}{factory}" if file.endswith(".py") else model
+
+
+def portable_data(data: str | None) -> str | None:
+    """Return what ``--data`` named as it stands in manifests: a data set's name as it is, of a folder the last part."""
+    if data is None or not _has_folders(data):
+        return data
+    return Path(data).expanduser().resolve().name
 
 
 def check_atol(atol: float) -> None:
@@ -204,6 +260,29 @@ def check_early_exit(form: str) -> None:
     plain = [known for known in EARLY_EXIT_FORMS if not known.endswith("=K")]
     if form not in plain and not re.fullmatch(r"(exit|method)=[1-9]\d{0,2}", form):
         raise UsageError(f"unknown early-exit form {form!r}", what=f"forms: {', '.join(EARLY_EXIT_FORMS)}", hint="exit=3 cuts at the third exit")
+
+
+def _beside(recipe: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's table with the files that it names as paths."""
+    values = dict(table)
+    for key in ("weights", "labels", "plan"):
+        if key in values:
+            values[key] = _inside(recipe, key, values[key])
+    if "data" in values and _is_place(recipe, values["data"]):
+        values["data"] = str(_inside(recipe, "data", values["data"]))
+    file, colon, factory = values["model"].rpartition(":")
+    if file.endswith(".py"):
+        values["model"] = f"{_inside(recipe, 'model', file)}{colon}{factory}"
+    return values
+
+
+def _has_folders(name: str) -> bool:
+    return "/" in name or "\\" in name or name.startswith(("~", "."))
+
+
+def _is_place(recipe: Path, name: str) -> bool:
+    """Whether a recipe's ``data`` is a folder or file beside it, rather than the name of a data set."""
+    return _has_folders(name) or (recipe.parent / name).exists()
 
 
 def _inside(recipe: Path, key: str, name: str) -> Path:

@@ -98,7 +98,7 @@ def _recipe(manifest: Manifest) -> tuple[Recipe, str]:
     table: Any = manifest.document.get("recipe")
     if not isinstance(table, dict):
         raise ArtifactError(f"{manifest.path.name} holds no recipe", hint="export again with --overwrite")
-    values = {key: value for key, value in table.items() if value is not None and key not in ("weights", "labels")}
+    values = {key: value for key, value in table.items() if value is not None and key not in ("weights", "labels", "plan")}
     try:
         recipe = Recipe.from_table(values, source=manifest.path)
     except RecipeError as error:

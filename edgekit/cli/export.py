@@ -22,7 +22,9 @@ def export(
     target: Annotated[
         list[str] | None, typer.Option("--target", "-t", help="coreml, tflite (or litert), executorch, onnx, coreai; repeat for several.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32, fp16; what each target takes is in `edgekit targets`.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, fp16, w8a8, w8a8-dynamic, w8a32, w4a32, palette8, palette6, palette4; see `edgekit targets`.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Checkpoint, .pth or .safetensors. Without one the model is untrained.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Height and width of the input in pixels.")] = None,
     num_classes: Annotated[int | None, typer.Option(help="Width of the logits.")] = None,
@@ -31,12 +33,22 @@ def export(
     backend: Annotated[str | None, typer.Option(help="ExecuTorch: xnnpack, coreml, vulkan or portable.")] = None,
     deployment_target: Annotated[str | None, typer.Option(help="Core ML: iOS16, iOS17, iOS18 or iOS26.")] = None,
     early_exit: Annotated[str | None, typer.Option(help="Networks with exits: methods (one an exit), select, all, last, exit=K, method=K.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Pictures to calibrate and judge with: a data set's name, a folder, a CSV file of labels.", metavar="DIR|NAME")
+    ] = None,
+    num_calibration_samples: Annotated[int | None, typer.Option(help="How many of them choose the ranges of integers. [128]")] = None,
+    accuracy_budget: Annotated[
+        float | None, typer.Option(help="Points of top-1 accuracy that quantizing may cost; what costs more stays in floats.", metavar="POINTS")
+    ] = None,
+    sqnr: Annotated[float | None, typer.Option(help="Lowest SQNR of the quantized network's logits, instead of points.", metavar="DB")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan of what is quantized, as a manifest holds it, instead of a new one.")] = None,
     atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A TOML file that holds the whole request.")] = None,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the artifacts.")] = Path(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace artifacts that are there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and say what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
 ) -> None:
     """Export a model: rewrite, lower, run what was written, compare it with eager, put it in place.
@@ -50,6 +62,8 @@ def export(
     try:
         recipes = _recipes(
             recipe,
+    edgekit export emov2-5m -t tflite --precision w8a8 --data pictures/ --weights emov2.safetensors
+    edgekit export chase-nano -t tflite --precision w8a8 --data cifar10 --accuracy-budget 0.5 --weights nano.safetensors
             model,
             target or [],
             {
@@ -70,6 +84,11 @@ def export(
 
         if dry_run:
             _show_plan(recipes, pipeline.check_request(recipes, output_dir, overwrite=overwrite), as_json=as_json)
+                "data": data,
+                "num_calibration_samples": num_calibration_samples,
+                "accuracy_budget": accuracy_budget,
+                "sqnr": sqnr,
+                "plan": plan,
             return
         with stdout_to_stderr():
             result = pipeline.export_recipes(
@@ -126,8 +145,14 @@ def _show_plan(recipes: "tuple[Recipe, ...]", paths: list[Path], *, as_json: boo
     console.print_table(("target", "precision", "would write"), [(row["target"], row["precision"], row["path"]) for row in rows])
 
 
+    from edgekit.quantizing import blame_lines
+
 def _document(result: "ExportResult") -> dict[str, Any]:
     return {
+        if artifact.plan is not None and (lines := blame_lines(artifact.plan)):
+            console.note(f"  in floats, and what that costs by the table of {artifact.target}:")
+            for line in lines:
+                console.note(f"    {line}")
         "schema_version": 1,
         "command": "export",
         "model": result.model,

@@ -1,13 +1,16 @@
 """``edgekit models`` and ``edgekit targets``: what can be exported, and where to."""
 
 import importlib.util
+import sys
 from typing import Annotated
 
+import attrs
 import typer
 
 from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, TARGETS
 from edgekit.cli import console
 from edgekit.models.registry import MODELS
+from edgekit.quantization.scheme import SCHEMES
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 
@@ -49,6 +52,7 @@ def targets(*, as_json: AsJson = False) -> None:
                 "about": t.about,
                 "suffix": t.suffix,
                 "precisions": list(t.precisions),
+                "precision_table": [attrs.asdict(row) for row in t.precision_rows],
                 "inputs": list(t.inputs),
                 "backends": list(BACKENDS) if t.name == "executorch" else [],
                 "deployment_targets": list(DEPLOYMENT_TARGETS) if t.name == "coreml" else [],
@@ -74,4 +78,9 @@ def targets(*, as_json: AsJson = False) -> None:
             for t in TARGETS
         ],
     )
-    console.note("\nThe first precision and input are the default.")
+    sys.stdout.write("\n")
+    console.print_table(
+        ("precision", *(t.name for t in TARGETS)),
+        [(name, *("yes" if t.precision(name).refused is None else "-" for t in TARGETS)) for name in SCHEMES],
+    )
+    console.note("\nThe first precision and input are the default. Asking for a precision with - says why it cannot be had; so does --json.")

@@ -10,13 +10,14 @@ from torch.export import ExportedProgram
 
 from edgekit.errors import EdgekitError
 from edgekit.evaluate import evaluate, output_names
-from edgekit.interface import MethodSpec, TensorSpec
+from edgekit.interface import MethodSpec
 from edgekit.manifest import native_method
 from edgekit.methods import handed_on
 from edgekit.targets.base import CannotRunHere, Executable, Interpreted, Target
 from edgekit.verification.cases import Case
 from edgekit.verification.divergence import compare_operators
 from edgekit.verification.exits import Outputs, answers_of, compare_exits, with_exits
+from edgekit.verification.feeding import fed, run_method
 from edgekit.verification.parity import Parity, combine, compare
 from edgekit.verification.regions import compare_regions, with_regions
 from edgekit.verification.samples import Sample
@@ -154,14 +155,11 @@ class _Check:
         return compare(reference, _by_name(results), [sample.name for sample in self.samples], tolerance, self.executed_by), results
 
     def _outputs(self, executable: Executable, index: int) -> dict[str, Array]:
-        results = executable.run(self.method.name, self.inputs(index))
-        return {spec.name: results[native.name] for native, spec in zip(self.own.outputs, self.method.outputs, strict=True)}
+        return run_method(executable, self.method, self.own, self.case.inputs[index], self.samples[index])
 
     def inputs(self, index: int) -> dict[str, Array]:
         """Return a sample as the file takes it."""
-        given, sample = self.case.inputs[index], self.samples[index]
-        values = {spec.name: _as_input(given[spec.name], sample, spec) for spec in self.method.inputs}
-        return {native.name: values[spec.name] for native, spec in zip(self.own.inputs, self.method.inputs, strict=True)}
+        return fed(self.method, self.own, self.case.inputs[index], self.samples[index])
 
 
 def _with_numerics(parity: Parity, check: _Check, executable: Interpreted, program: ExportedProgram | None) -> Parity:
@@ -210,10 +208,3 @@ def _as_half(value: torch.Tensor) -> torch.Tensor:
 
 def _as_it_is(value: torch.Tensor) -> torch.Tensor:
     return value
-
-
-def _as_input(value: Array, sample: Sample, spec: TensorSpec) -> Array:
-    if spec.dtype == "image":
-        return np.ascontiguousarray(sample.pixels.transpose(2, 0, 1)[None])
-    value = value.astype(spec.dtype, copy=False)
-    return np.ascontiguousarray(value.transpose(0, 2, 3, 1)) if spec.layout == "NHWC" else value

@@ -14,6 +14,7 @@ class Tolerance:
     closer than that are a tie, which an artifact of the precision may break either way. ``exit_tie`` is the same for a confidence and a
     threshold, 0 to 1: a sample that close to one may leave on either side of it; ``None``: samples that leave elsewhere are counted only.
     ``region_tie`` is the same for the score of a region and the threshold of a pass, relative to the threshold.
+    ``max_drop_points``: of a quantized artifact, the points of top-1 accuracy that may be lost on labelled pictures.
     """
 
     max_rel_error: float | None = None
@@ -23,6 +24,7 @@ class Tolerance:
     tie: float = 0.0
     exit_tie: float | None = None
     region_tie: float | None = None
+    max_drop_points: float | None = None
     evidence: str = ""
 
     def exceeded_by(self, *, max_abs_error: float, max_rel_error: float, sqnr_db: float, top1_agreement: float) -> list[str]:
@@ -58,6 +60,28 @@ def tolerance_for(precision: str, atol: float | None = None) -> Tolerance:
     )
 
 
+_AGREEMENT_A_POINT = 4.0
+"""Of a network that loses a point of accuracy by rounding, about four points of answers change: most changes are from wrong to wrong, or win."""
+
+
+def quantized_tolerance(precision: str, *, accuracy_budget: float | None = None, sqnr: float | None = None, trained: bool | None = True) -> Tolerance:
+    """Return what a quantized artifact is held to: the row of its precision, or what was asked for instead.
+
+    The classes of an untrained network are chance, and any rounding tells them apart otherwise: its SQNR is judged alone.
+
+    :param accuracy_budget: points of accuracy; also of agreement, four times as many. :param sqnr: dB.
+    """
+    row = TOLERANCES[precision]
+    if accuracy_budget is not None:
+        least = max(0.0, 1 - _AGREEMENT_A_POINT * accuracy_budget / 100)
+        row = attrs.evolve(row, max_drop_points=accuracy_budget, min_top1_agreement=least, evidence=f"{accuracy_budget:g} points, given by the user")
+    if sqnr is not None:
+        row = attrs.evolve(row, min_sqnr_db=sqnr, evidence=f"{sqnr:g} dB, given by the user")
+    if trained is False:
+        row = attrs.evolve(row, min_top1_agreement=None, max_drop_points=None)
+    return row
+
+
 TOLERANCES: dict[str, Tolerance] = {
     "fp32": Tolerance(
         max_rel_error=1e-4,
@@ -83,4 +107,11 @@ TOLERANCES: dict[str, Tolerance] = {
         "scores of regions that imcnet-b16, s16, ti16, cifar10 and nano as Core ML programs take or leave otherwise, on 64 inputs each: up to "
         "8.3e-4 from the threshold; the limit is a step of half precision for the score and one for the threshold, which comes from scores, too",
     ),
+    "w8a8": Tolerance(min_sqnr_db=12, min_top1_agreement=0.9, max_drop_points=2.0, evidence="to be measured"),
+    "w8a8-dynamic": Tolerance(min_sqnr_db=15, min_top1_agreement=0.9, max_drop_points=2.0, evidence="to be measured"),
+    "w8a32": Tolerance(min_sqnr_db=25, min_top1_agreement=0.96, max_drop_points=1.0, evidence="to be measured"),
+    "w4a32": Tolerance(min_sqnr_db=6, min_top1_agreement=0.7, max_drop_points=5.0, evidence="to be measured"),
+    "palette8": Tolerance(min_sqnr_db=25, min_top1_agreement=0.96, max_drop_points=1.0, evidence="to be measured"),
+    "palette6": Tolerance(min_sqnr_db=15, min_top1_agreement=0.9, max_drop_points=2.0, evidence="to be measured"),
+    "palette4": Tolerance(min_sqnr_db=6, min_top1_agreement=0.7, max_drop_points=5.0, evidence="to be measured"),
 }

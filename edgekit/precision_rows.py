@@ -1,0 +1,59 @@
+"""Which precision each target is written in: a row for each of the two, with what makes it, or why it cannot be had.
+
+The first that can be had is the target's default. ``edgekit targets`` prints the table.
+"""
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Precision:
+    """One precision at one target.
+
+    :param name: of a row of :mod:`edgekit.quantization.scheme`.
+    :param by: what makes it, and what of a network takes part.
+    :param refused: why the target cannot be written in it; ``None``: it can.
+    """
+
+    name: str
+    by: str = ""
+    refused: str | None = None
+
+
+def _refused(reason: str, *names: str) -> tuple[Precision, ...]:
+    return tuple(Precision(name=name, refused=reason) for name in names)
+
+
+_FLOAT = Precision(name="fp32", by="weights and arithmetic in float32")
+_NOT_WRITTEN = "edgekit does not write it for this target"
+_NO_TABLES = "the runtime has no weights that are looked up in a table: they would be stored, and read, in full"
+_PALETTES = ("palette8", "palette6", "palette4")
+
+COREML = (
+    Precision(name="fp16", by="weights and arithmetic in half precision, but for what decides"),
+    _FLOAT,
+    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32", *_PALETTES),
+)
+TFLITE = (
+    _FLOAT,
+    *_refused("XNNPACK computes float models in float32; weights stored in half would be widened when the file is loaded", "fp16"),
+    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32"),
+    *_refused(_NO_TABLES, *_PALETTES),
+)
+EXECUTORCH = (
+    _FLOAT,
+    *_refused("edgekit lowers to XNNPACK in float32", "fp16"),
+    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32"),
+    *_refused(_NO_TABLES, *_PALETTES),
+)
+ONNX = (
+    _FLOAT,
+    *_refused("onnxruntime's CPU kernels compute in float32; half precision would be converted at every operator", "fp16"),
+    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32"),
+    *_refused(_NO_TABLES, *_PALETTES),
+)
+COREAI = (
+    _FLOAT,
+    Precision(name="fp16", by="weights and arithmetic in half precision, but for what decides"),
+    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32", *_PALETTES),
+)
