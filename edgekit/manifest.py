@@ -41,8 +41,8 @@ def build_document(
     inspection: Inspection,
     macs: Mapping[str, int | None],
     parity: Parity,
-    notes: tuple[str, ...] = (),
     quantization: Mapping[str, Any] | None = None,
+    notes: tuple[str, ...] = (),
     exits: ExitSection | None = None,
 ) -> dict[str, Any]:
     """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal.
@@ -73,11 +73,11 @@ def build_document(
         "delegation": attrs.asdict(inspection.delegation),
         "macs": dict(macs),
         "parity": parity.to_json(),
+        "quantization": None if quantization is None else dict(quantization),
         "notes": list(notes),
         KEY: None if exits is None else exits.to_json(),
     }
 
-        "quantization": None if quantization is None else dict(quantization),
 
 def methods_from_json(rows: Any) -> tuple[MethodSpec, ...]:
     """Read the methods of a manifest back.

@@ -35,9 +35,9 @@ from edgekit.targets.base import Delegation, LoweringJob, Target
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import Case, eager_cases
 from edgekit.verification.check import check_artifact
+from edgekit.verification.judged import answering
 from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample
-from edgekit.verification.judged import answering
 from edgekit.verification.selections import Selected, Selections, compare_selections, samples_for, selected, selects
 from edgekit.verification.tolerances import tolerance_for
 
@@ -59,10 +59,10 @@ class ExportedArtifact:
     parity: Parity
     notes: tuple[str, ...] = ()
     """What is otherwise than one may expect, in sentences."""
-
-
     plan: Plan | None = None
     """What of it is quantized, where that was decided."""
+
+
 @frozen(kw_only=True)
 class ExportResult:
     """All artifacts of one export."""
@@ -92,12 +92,12 @@ class _Prepared:
     """What became of the model's conditions, before anything else and for every target."""
     forms: dict[tuple[str | None, bool], _Form]
     """By the early-exit form of the recipes, and whether the file holds one graph only; targets need not have the same."""
-    selected: list[Selected] = field(factory=list)
-    """What the eager model selects on the samples, once it is known."""
     draws: Draws | None = None
     """Pictures to calibrate on and to judge with, where something is quantized and they were given."""
     references: dict[tuple[str | None, bool], Reference] = field(factory=dict)
     """By form, what quantized artifacts are compared with, once it is known."""
+    selected: list[Selected] = field(factory=list)
+    """What the eager model selects on the samples, once it is known."""
 
 
 def artifact_path(recipe: Recipe, output_dir: Path) -> Path:
@@ -123,13 +123,13 @@ def export(
     deployment_target: str | None = None,
     early_exit: str | None = None,
     atol: float | None = None,
-    output_dir: str | Path = ".",
-    overwrite: bool = False,
     data: str | Path | None = None,
     num_calibration_samples: int | None = None,
     accuracy_budget: float | None = None,
     sqnr: float | None = None,
     plan: str | Path | None = None,
+    output_dir: str | Path = ".",
+    overwrite: bool = False,
     listener: Listener | None = None,
 ) -> ExportResult:
     """Export a model to every target: rewritten, lowered, run and compared with eager, then put in place with its manifest.
@@ -138,13 +138,13 @@ def export(
     :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``, ``coreai``.
     :param precision: see ``edgekit targets``; each target's default when ``None``.
     :param early_exit: of a network with exits, ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``; see :mod:`edgekit.methods`.
-    :param output_dir: folder for the artifacts, made if needed.
-    :param overwrite: replace artifacts that are there already.
-    :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
     :param data: pictures that a quantized artifact is calibrated on and judged with: a data set's name, a folder, a CSV file of labels.
     :param num_calibration_samples: how many of them choose the ranges of integers.
     :param accuracy_budget: points of top-1 accuracy that quantizing may cost. :param sqnr: lowest SQNR of the logits in dB, instead.
     :param plan: a file that says what is quantized: a plan, or a manifest that holds one.
+    :param output_dir: folder for the artifacts, made if needed.
+    :param overwrite: replace artifacts that are there already.
+    :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
     :raises CannotExportError: the model cannot be captured, rewritten or lowered. :raises ParityError: an artifact does
         not compute what the model computes; it is not published.
     """
@@ -161,15 +161,15 @@ def export(
         deployment_target=deployment_target,
         early_exit=early_exit,
         atol=atol,
-    )
-    return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, listener=listener)
-
-
         data=None if data is None else str(data),
         num_calibration_samples=num_calibration_samples,
         accuracy_budget=accuracy_budget,
         sqnr=sqnr,
         plan=plan,
+    )
+    return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, listener=listener)
+
+
 def export_recipes(
     recipes: Sequence[Recipe],
     *,
@@ -290,6 +290,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             inspection=inspection,
             macs={name: program_macs(program).total for name, program in programs.items()},
             parity=parity,
+            quantization=made.section,
             notes=notes,
             exits=exit_section(recipe, source.module, form.methods, form.cases),
         )
@@ -297,7 +298,6 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     return ExportedArtifact(
         target=facts.name,
         precision=recipe.precision,
-            quantization=made.section,
         path=path,
         manifest=artifact.manifest_path(path),
         size_bytes=size,
@@ -308,18 +308,10 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         delegation=inspection.delegation,
         parity=parity,
         notes=notes,
+        plan=made.plan,
     )
 
 
-def selections(source: SourceModel, facts: TargetFacts, samples: Sequence[Sample], known: list[Selected]) -> Selections | None:
-    """Compare what the form a target gets selects with what eager does, on all samples; None for a model that selects nothing.
-
-    :param known: what the eager model selects, found here the first time.
-    """
-        plan=made.plan,
-    if not selects(source.module):
-        return None
-    known[:] = known or [selected(source.module, samples)]
 def _as_floats(target: Target, facts: TargetFacts, job: LoweringJob, prepared: _Prepared, form: _Form, listener: Listener) -> Made:
     """Lower a job in floats and hold it to eager's values."""
     with stage(listener, f"{facts.name}: lower") as step:
@@ -347,6 +339,14 @@ def _quantized(target: Target, facts: TargetFacts, job: LoweringJob, prepared: _
     return made
 
 
+def selections(source: SourceModel, facts: TargetFacts, samples: Sequence[Sample], known: list[Selected]) -> Selections | None:
+    """Compare what the form a target gets selects with what eager does, on all samples; None for a model that selects nothing.
+
+    :param known: what the eager model selects, found here the first time.
+    """
+    if not selects(source.module):
+        return None
+    known[:] = known or [selected(source.module, samples)]
     module, _ = rewrite_modules(source.module, MODULE_REWRITES, facts, (torch.from_numpy(samples[0].tensor.copy()),))
     return compare_selections(known[0], selected(module, samples), samples)
 

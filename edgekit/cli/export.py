@@ -46,9 +46,9 @@ def export(
     recipe: Annotated[Path | None, typer.Option(help="A TOML file that holds the whole request.")] = None,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the artifacts.")] = Path(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace artifacts that are there.")] = False,
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and say what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
-    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
 ) -> None:
     """Export a model: rewrite, lower, run what was written, compare it with eager, put it in place.
@@ -56,14 +56,14 @@ def export(
     \b
     edgekit export emov2-5m --target coreml --target tflite --target executorch --target onnx
     edgekit export emov2-1m -t coreml --precision fp32 --input tensor -o build
+    edgekit export emov2-5m -t tflite --precision w8a8 --data pictures/ --weights emov2.safetensors
+    edgekit export chase-nano -t tflite --precision w8a8 --data cifar10 --accuracy-budget 0.5 --weights nano.safetensors
     edgekit export my_net.py:build -t executorch --resolution 192 --weights my_net.safetensors
     """
     written: list[ExportedArtifact] = []
     try:
         recipes = _recipes(
             recipe,
-    edgekit export emov2-5m -t tflite --precision w8a8 --data pictures/ --weights emov2.safetensors
-    edgekit export chase-nano -t tflite --precision w8a8 --data cifar10 --accuracy-budget 0.5 --weights nano.safetensors
             model,
             target or [],
             {
@@ -77,6 +77,11 @@ def export(
                 "deployment_target": deployment_target,
                 "early_exit": early_exit,
                 "atol": atol,
+                "data": data,
+                "num_calibration_samples": num_calibration_samples,
+                "accuracy_budget": accuracy_budget,
+                "sqnr": sqnr,
+                "plan": plan,
             },
         )
         from edgekit import pipeline
@@ -84,11 +89,6 @@ def export(
 
         if dry_run:
             _show_plan(recipes, pipeline.check_request(recipes, output_dir, overwrite=overwrite), as_json=as_json)
-                "data": data,
-                "num_calibration_samples": num_calibration_samples,
-                "accuracy_budget": accuracy_budget,
-                "sqnr": sqnr,
-                "plan": plan,
             return
         with stdout_to_stderr():
             result = pipeline.export_recipes(
@@ -131,8 +131,14 @@ def _show(result: "ExportResult") -> None:
 
 
 def _show_written(artifacts: "Sequence[ExportedArtifact]") -> None:
+    from edgekit.quantizing import blame_lines
+
     for artifact in artifacts:
         console.note(f"wrote {artifact.path} ({artifact.size_bytes / 1e6:.2f} MB) and its manifest")
+        if artifact.plan is not None and (lines := blame_lines(artifact.plan)):
+            console.note(f"  in floats, and what that costs by the table of {artifact.target}:")
+            for line in lines:
+                console.note(f"    {line}")
         for note in artifact.notes:
             console.note(f"  NOTE  {note}")
 
@@ -145,14 +151,8 @@ def _show_plan(recipes: "tuple[Recipe, ...]", paths: list[Path], *, as_json: boo
     console.print_table(("target", "precision", "would write"), [(row["target"], row["precision"], row["path"]) for row in rows])
 
 
-    from edgekit.quantizing import blame_lines
-
 def _document(result: "ExportResult") -> dict[str, Any]:
     return {
-        if artifact.plan is not None and (lines := blame_lines(artifact.plan)):
-            console.note(f"  in floats, and what that costs by the table of {artifact.target}:")
-            for line in lines:
-                console.note(f"    {line}")
         "schema_version": 1,
         "command": "export",
         "model": result.model,
