@@ -49,6 +49,7 @@ def build_document(
 
     :param origins: from :func:`edgekit.origins.origins_table`. :param macs: multiply-adds of one run, by method, of the program that was
         lowered; ``None``: a size in it is decided by what the tensors hold. :param notes: from :func:`edgekit.sentences.notes_on`.
+    :param quantization: of a quantized artifact: scheme, pictures, plan, and how it answers; see :mod:`edgekit.quantizing`.
     :param exits: of a network that may stop early; ``None``: of another.
     """
     return {

@@ -46,7 +46,6 @@ def export(
     recipe: Annotated[Path | None, typer.Option(help="A TOML file that holds the whole request.")] = None,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the artifacts.")] = Path(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace artifacts that are there.")] = False,
-    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and say what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
