@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from attrs import frozen
 from edgekit.errors import ArtifactError, OutputError
 
 MANIFEST_SUFFIX = ".manifest.json"
+STATEMENT_SUFFIX = ".intoto.json"
+SBOM_SUFFIX = ".cdx.json"
+_BESIDE = (MANIFEST_SUFFIX, STATEMENT_SUFFIX, SBOM_SUFFIX)
 MANIFEST_SCHEMA = 1
 _STAGING_PREFIX = ".edgekit-staging-"
 _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
@@ -27,12 +30,17 @@ _MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
 def manifest_path(artifact: Path) -> Path:
     """Return where the manifest of an artifact lies: beside it, ``<artifact name>.manifest.json``."""
-    return artifact.with_name(artifact.name + MANIFEST_SUFFIX)
+    return companion(artifact, MANIFEST_SUFFIX)
+
+
+def companion(artifact: Path, suffix: str) -> Path:
+    """Return where a file that belongs to an artifact lies: beside it, under its name and a suffix."""
+    return artifact.with_name(artifact.name + suffix)
 
 
 def size_bytes(path: Path) -> int:
     """Return the size of a file, or of all files in a folder."""
-    return sum(file.stat().st_size for file in _files(path))
+    return sum(file.stat().st_size for file in files_of(path))
 
 
 def digest(path: Path) -> str:
@@ -41,14 +49,15 @@ def digest(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     total = hashlib.sha256()
-    for file in _files(path):
+    for file in files_of(path):
         with file.open("rb") as stream:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         total.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0{content}\n".encode())
     return total.hexdigest()
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """Return a file, or all files in a folder in a fixed order."""
     return [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
 
 
@@ -109,7 +118,10 @@ def model_name(manifest: Manifest) -> str:
 
 def write_manifest(document: dict[str, Any], path: Path) -> None:
     """Write a manifest: sorted keys, so that equal content is equal bytes."""
-    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    _write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def _write_text(text: str, path: Path) -> None:
     with path.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
@@ -207,22 +219,27 @@ def _remove_unless_locked(place: Path) -> None:
         os.close(descriptor)
 
 
-def publish(staged: Path, document: dict[str, Any], final: Path, *, overwrite: bool) -> None:
+def publish(staged: Path, document: dict[str, Any], final: Path, *, overwrite: bool, beside: Mapping[str, str] | None = None) -> None:
     """Move a finished artifact and its manifest to their final names.
 
     Killed at any moment, either the old pair, no artifact, or the new pair is there; after an error the old pair is.
     Two exports at once publish one after the other; without ``overwrite`` the second is refused.
 
+    :param beside: texts of further files that belong to the artifact, by suffix; those of the artifact that is replaced go with it.
     :raises OutputError: something appeared under the final name, or the folder cannot be written.
     """
     staged_manifest = manifest_path(staged)
     try:
         write_manifest(document, staged_manifest)
+        for suffix, text in (beside or {}).items():
+            _write_text(text, companion(staged, suffix))
         _sync(staged)
         with _locked(final.parent) as folder:
             if final.exists() and not overwrite:
                 raise OutputError(f"{final.name} appeared while it was being exported", where=str(final.parent), hint="--overwrite replaces it")
-            with _moved_aside((final, manifest_path(final)), staged.parent):
+            with _moved_aside((final, *(companion(final, suffix) for suffix in _BESIDE)), staged.parent):
+                for suffix in beside or ():
+                    companion(staged, suffix).rename(companion(final, suffix))
                 staged_manifest.rename(manifest_path(final))
                 staged.rename(final)
             os.fsync(folder)
@@ -253,7 +270,7 @@ def _moved_aside(places: tuple[Path, ...], folder: Path) -> Iterator[None]:
 
 
 def _sync(path: Path) -> None:
-    for file in _files(path):
+    for file in files_of(path):
         descriptor = os.open(file, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -9,6 +9,8 @@
     │   ├── ArtifactError
     │   ├── RecipeError
     │   ├── BudgetFileError      a file of budgets, or a report to compare with, that is none
+    │   ├── LockError            a lock file that is none
+    │   ├── ProvenanceError      a statement or bill of materials that is missing, none, or about something else
     │   ├── PolicyError          an early-exit policy that is none, or is for another model
     │   ├── ModelSourceError     a user's file or factory that does not give a model
     │   └── OutputError
@@ -19,6 +21,7 @@
     │   └── LoweringError        a vendor's converter stops
     ├── ParityError           5  the artifact does not compute what the model computes
     ├── BudgetError           6
+    │   └── LockMismatchError    another artifact than the lock file describes
     └── DeviceError           7
 
 Anything else that escapes is a defect of edgekit and ends with 1.
@@ -110,6 +113,14 @@ class BudgetFileError(BadInputError):
     """A file of budgets, or a gate's report to compare with, cannot be read or contradicts itself."""
 
 
+class LockError(BadInputError):
+    """A lock file cannot be read or contradicts itself."""
+
+
+class ProvenanceError(BadInputError):
+    """A statement of provenance or a bill of materials is missing, is none, or speaks of another artifact."""
+
+
 class PolicyError(BadInputError):
     """An early-exit policy cannot be read, contradicts itself, or was made for another model."""
 
@@ -154,6 +165,10 @@ class BudgetError(EdgekitError):
     """A committed budget is exceeded."""
 
     exit_code = 6
+
+
+class LockMismatchError(BudgetError):
+    """An artifact is not the one that a lock file describes."""
 
 
 class DeviceError(EdgekitError):

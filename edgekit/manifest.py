@@ -40,6 +40,7 @@ def build_document(
     origins: dict[str, Any],
     inspection: Inspection,
     macs: Mapping[str, int | None],
+    bytes_moved: Mapping[str, int | None],
     parity: Parity,
     quantization: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
@@ -48,7 +49,8 @@ def build_document(
     """Put the manifest of one artifact together. It holds no time and no path, so that equal exports are equal.
 
     :param origins: from :func:`edgekit.origins.origins_table`. :param macs: multiply-adds of one run, by method, of the program that was
-        lowered; ``None``: a size in it is decided by what the tensors hold. :param notes: from :func:`edgekit.sentences.notes_on`.
+        lowered; ``None``: a size in it is decided by what the tensors hold.
+    :param bytes_moved: likewise, see :mod:`edgekit.traffic`. :param notes: from :func:`edgekit.sentences.notes_on`.
     :param quantization: of a quantized artifact: scheme, pictures, plan, and how it answers; see :mod:`edgekit.quantizing`.
     :param exits: of a network that may stop early; ``None``: of another.
     """
@@ -73,6 +75,7 @@ def build_document(
         "operators": dict(sorted(inspection.operators.items())),
         "delegation": attrs.asdict(inspection.delegation),
         "macs": dict(macs),
+        "bytes_moved": dict(bytes_moved),
         "parity": parity.to_json(),
         "quantization": None if quantization is None else dict(quantization),
         "notes": list(notes),

@@ -24,6 +24,7 @@ from edgekit.origins import origins_table
 from edgekit.planner.plan import Plan
 from edgekit.programs import Rewritten, rewritten_programs
 from edgekit.progress import Listener, Silent, stage
+from edgekit.provenance.proofs import Proofs
 from edgekit.quantizing import Made, Reference, lower_quantized, reference_for, require_quality
 from edgekit.recipe import EARLY_EXIT_FORMS, Recipe
 from edgekit.requests import recipes_for
@@ -33,6 +34,7 @@ from edgekit.rewrites.registry import MODULE_REWRITES
 from edgekit.sentences import describe_parity, describe_rewrites, notes_on
 from edgekit.targets.base import Delegation, LoweringJob, Target
 from edgekit.targets.registry import get_target
+from edgekit.traffic import program_bytes_moved
 from edgekit.verification.cases import Case, eager_cases
 from edgekit.verification.check import check_artifact
 from edgekit.verification.judged import answering
@@ -130,6 +132,7 @@ def export(
     plan: str | Path | None = None,
     output_dir: str | Path = ".",
     overwrite: bool = False,
+    proofs: Proofs | None = None,
     listener: Listener | None = None,
 ) -> ExportResult:
     """Export a model to every target: rewritten, lowered, run and compared with eager, then put in place with its manifest.
@@ -144,6 +147,7 @@ def export(
     :param plan: a file that says what is quantized: a plan, or a manifest that holds one.
     :param output_dir: folder for the artifacts, made if needed.
     :param overwrite: replace artifacts that are there already.
+    :param proofs: a lock file to write or to reproduce, statements and bills of materials; see :mod:`edgekit.provenance`.
     :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
     :raises CannotExportError: the model cannot be captured, rewritten or lowered. :raises ParityError: an artifact does
         not compute what the model computes; it is not published.
@@ -167,7 +171,7 @@ def export(
         sqnr=sqnr,
         plan=plan,
     )
-    return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, listener=listener)
+    return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, proofs=proofs, listener=listener)
 
 
 def export_recipes(
@@ -175,6 +179,7 @@ def export_recipes(
     *,
     output_dir: Path,
     overwrite: bool = False,
+    proofs: Proofs | None = None,
     listener: Listener | None = None,
     written: Callable[[ExportedArtifact], Any] = lambda _: None,
 ) -> ExportResult:
@@ -182,12 +187,13 @@ def export_recipes(
 
     :param written: called with each artifact as soon as it is in place: a later target may fail.
     """
-    listener = listener or Silent()
+    listener, proofs = listener or Silent(), proofs or Proofs()
     paths = check_request(recipes, output_dir, overwrite=overwrite)
+    proofs.before(recipes, paths)
     prepared = prepare(recipes, listener)
     exported = []
     for recipe, path in zip(recipes, paths, strict=True):
-        exported.append(_export_one(recipe, path, prepared, overwrite=overwrite, listener=listener))
+        exported.append(_export_one(recipe, path, prepared, overwrite=overwrite, proofs=proofs, listener=listener))
         written(exported[-1])
     return ExportResult(model=recipes[0].model, trained=prepared.source.trained, artifacts=tuple(exported))
 
@@ -250,7 +256,7 @@ def _form_of(recipe: Recipe) -> tuple[str | None, bool]:
     return recipe.early_exit, target_facts(recipe.target).holds_one_graph
 
 
-def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: bool, listener: Listener) -> ExportedArtifact:
+def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: bool, proofs: Proofs, listener: Listener) -> ExportedArtifact:
     facts, target, source = target_facts(recipe.target), get_target(recipe.target), prepared.source
     asked, recipe = recipe, _for_model(recipe, source)
     form = prepared.forms[_form_of(recipe)]
@@ -289,12 +295,14 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             origins=origins_table(counterparts or job.programs, {method.name: [tensor.name for tensor in method.outputs] for method in methods}),
             inspection=inspection,
             macs={name: program_macs(program).total for name, program in programs.items()},
+            bytes_moved={name: program_bytes_moved(program) for name, program in programs.items()},
             parity=parity,
             quantization=made.section,
             notes=notes,
             exits=exit_section(recipe, source.module, form.methods, form.cases),
         )
-        artifact.publish(staged, document, path, overwrite=overwrite)
+        with proofs.around(staged, document) as beside:
+            artifact.publish(staged, document, path, overwrite=overwrite, beside=beside)
     return ExportedArtifact(
         target=facts.name,
         precision=recipe.precision,

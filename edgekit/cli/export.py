@@ -43,9 +43,16 @@ def export(
     sqnr: Annotated[float | None, typer.Option(help="Lowest SQNR of the quantized network's logits, instead of points.", metavar="DB")] = None,
     plan: Annotated[Path | None, typer.Option(help="A plan of what is quantized, as a manifest holds it, instead of a new one.")] = None,
     atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A TOML file that holds the whole request.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="A TOML file that holds the request; --target and --precision choose from one that has several.")
+    ] = None,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Folder for the artifacts.")] = Path(),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace artifacts that are there.")] = False,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Leave an in-toto statement and a CycloneDX bill of materials beside each artifact.")
+    ] = False,
+    lock: Annotated[Path | None, typer.Option(help="Write each artifact's digest, and what made it, into this file.")] = None,
+    check_lock: Annotated[Path | None, typer.Option(help="Put only artifacts in place that are, byte for byte, those in this lock file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and say what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
@@ -58,6 +65,7 @@ def export(
     edgekit export emov2-5m -t tflite --precision w8a8 --data pictures/ --weights emov2.safetensors
     edgekit export chase-nano -t tflite --precision w8a8 --data cifar10 --accuracy-budget 0.5 --weights nano.safetensors
     edgekit export my_net.py:build -t executorch --resolution 192 --weights my_net.safetensors
+    edgekit export --recipe recipes/emov2-1m.toml -t coreml --check-lock edgekit.lock -o build
     """
     written: list[ExportedArtifact] = []
     try:
@@ -84,6 +92,7 @@ def export(
             },
         )
         from edgekit import pipeline
+        from edgekit.provenance.proofs import Proofs
         from edgekit.quiet import stdout_to_stderr
 
         if dry_run:
@@ -91,7 +100,12 @@ def export(
             return
         with stdout_to_stderr():
             result = pipeline.export_recipes(
-                recipes, output_dir=output_dir, overwrite=overwrite, listener=console.StageLines(quiet=quiet), written=written.append
+                recipes,
+                output_dir=output_dir,
+                overwrite=overwrite,
+                proofs=Proofs(provenance=provenance, lock=lock, check_lock=check_lock),
+                listener=console.StageLines(quiet=quiet),
+                written=written.append,
             )
     except EdgekitError as error:
         error.details |= {"model": model, "artifacts": [_artifact(done) for done in written]}
@@ -106,12 +120,13 @@ def export(
 
 def _recipes(recipe: Path | None, model: str | None, targets: list[str], options: dict[str, Any]) -> "tuple[Recipe, ...]":
     if recipe is not None:
-        from edgekit.recipe import Recipe
+        from edgekit.recipes import load_recipes
 
-        given = [name for name, value in {"MODEL": model, "--target": targets or None, **options}.items() if value is not None]
+        precision = options.pop("precision")
+        given = [name for name, value in {"MODEL": model, **options}.items() if value is not None]
         if given:
-            raise UsageError("a recipe holds the whole request", what=f"also given: {', '.join(given)}", hint="put them into the recipe")
-        return (Recipe.load(recipe),)
+            raise UsageError("a recipe holds the request", what=f"also given: {', '.join(given)}", hint="put them into the recipe")
+        return load_recipes(recipe, targets=targets, precision=precision)
     if model is None:
         raise UsageError("no model to export", hint="edgekit models lists them; or give path/to/file.py:factory")
     from edgekit.requests import recipes_for
