@@ -12,7 +12,10 @@
     │   ├── LockError            a lock file that is none
     │   ├── ProvenanceError      a statement or bill of materials that is missing, none, or about something else
     │   ├── PolicyError          an early-exit policy that is none, or is for another model
+    │   ├── EvidenceError        a stored result for a report that is none
     │   ├── ModelSourceError     a user's file or factory that does not give a model
+    │   ├── PlanError            a latency plan that is none
+    │   ├── ReportError          a phone's report that is none, of another run, or contradicts itself
     │   └── OutputError
     ├── CannotExportError     4  the model cannot be rewritten or lowered
     │   ├── CaptureError         torch.export stops
@@ -23,6 +26,15 @@
     ├── BudgetError           6
     │   └── LockMismatchError    another artifact than the lock file describes
     └── DeviceError           7
+        ├── DeviceToolError      adb or devicectl is missing, or says what edgekit does not understand
+        ├── NoDeviceError        no phone, or one that cannot be talked to
+        ├── SeveralDevicesError  which of them?
+        ├── AppMissingError      the harness is not installed there
+        ├── DeviceFullError      no room for the models, or for the report
+        ├── DeviceClockError     the phone's clock is wrong
+        ├── DeviceHotError       too hot to start, or it got too hot meanwhile
+        ├── DeviceLostError      unplugged in the middle
+        └── AppStoppedError      the harness ended, or went on too long, without a report
 
 Anything else that escapes is a defect of edgekit and ends with 1.
 """
@@ -125,8 +137,30 @@ class PolicyError(BadInputError):
     """An early-exit policy cannot be read, contradicts itself, or was made for another model."""
 
 
+class EvidenceError(BadInputError):
+    """A stored result that a report is to be made of cannot be read, or is none."""
+
+
 class ModelSourceError(BadInputError):
     """A user's file or factory does not give a model."""
+
+
+class PlanError(BadInputError):
+    """A latency plan cannot be read or contradicts itself; ``code`` is the same word in every language."""
+
+    def __init__(self, code: str, summary: str, *, what: str | None = None, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(summary, what=what, where=where, hint=hint)
+        self.code = code
+
+
+class ReportError(BadInputError):
+    """A latency report cannot be believed; ``code`` is the same word in every language."""
+
+    def __init__(
+        self, code: str, summary: str, *, what: str | None = None, where: str | None = None, why: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(summary, what=what, where=where, why=why, hint=hint)
+        self.code = code
 
 
 class OutputError(BadInputError):
@@ -175,3 +209,39 @@ class DeviceError(EdgekitError):
     """A phone, or the connection to it, failed."""
 
     exit_code = 7
+
+
+class DeviceToolError(DeviceError):
+    """The tool that talks to phones is missing, or answers what edgekit does not understand."""
+
+
+class NoDeviceError(DeviceError):
+    """No phone is connected, or it does not let itself be talked to."""
+
+
+class SeveralDevicesError(DeviceError):
+    """Several phones are connected and none was chosen."""
+
+
+class AppMissingError(DeviceError):
+    """The harness is not installed on the phone."""
+
+
+class DeviceFullError(DeviceError):
+    """The phone has no room for the models or the report."""
+
+
+class DeviceClockError(DeviceError):
+    """The phone's time of day is wrong."""
+
+
+class DeviceHotError(DeviceError):
+    """The phone is too hot to measure on."""
+
+
+class DeviceLostError(DeviceError):
+    """The phone was unplugged, or stopped answering, in the middle of a run."""
+
+
+class AppStoppedError(DeviceError):
+    """The harness ended, or went on past its deadline, without a report."""

@@ -13,6 +13,7 @@ from edgekit import __version__
 from edgekit.cli import console
 from edgekit.cli.bench import bench
 from edgekit.cli.data import data
+from edgekit.cli.device import device
 from edgekit.cli.doctor import doctor
 from edgekit.cli.export import export
 from edgekit.cli.gate import gate
@@ -41,6 +42,7 @@ for command in (export, verify, inspect, lint, bench, gate, models, targets, doc
     app.command()(command)
 app.add_typer(policy, name="policy")
 app.add_typer(data, name="data")
+app.add_typer(device, name="device")
 app.add_typer(weights, name="weights")
 
 
