@@ -12,9 +12,11 @@ what else is about quantizing to the precisions that quantize.
 """
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from edgekit.capabilities import target_facts
 from edgekit.errors import RecipeError, UnknownNameError, UsageError
@@ -26,15 +28,28 @@ _MOST_BYTES = 1 << 20
 _OWNERS = {"input": "coreml", "deployment_target": "coreml", "backend": "executorch"}
 _OF_QUANTIZED = ("data", "accuracy_budget", "sqnr")
 _OF_CALIBRATED = ("num_calibration_samples", "plan")
+_DEFAULT = "data"
+"""What a recipe only suggests: pictures of one's own are better."""
 
 
-def load_recipes(path: Path, *, targets: Sequence[str] = (), precision: str | None = None) -> tuple[Recipe, ...]:
+def load_recipes(
+    path: Path, *, targets: Sequence[str] = (), precision: str | None = None, files: Mapping[str, Any] | None = None
+) -> tuple[Recipe, ...]:
     """Read a recipe file; of one with a table of precisions, only these targets and this precision where any are named.
 
+    :param files: what lies elsewhere on every machine, and so need not be in the recipe: ``weights``, ``labels``, ``data``, ``plan``.
     :raises RecipeError: not readable, not TOML, an unknown or missing key, a value of the wrong type. :raises UsageError: a target or a precision
-        is named that the file does not have, or the file holds one request only.
+        is named that the file does not have, the file holds one request only, or it names such a file, too.
     """
     table = _read(path)
+    given = {key: value for key, value in (files or {}).items() if value is not None}
+    if twice := sorted(key for key in given if key in table and key != _DEFAULT):
+        raise UsageError(f"the recipe names its {twice[0]}", what=str(table[twice[0]])[:200], hint=f"leave out --{twice[0]}")
+    recipes = _recipes(table, path, targets, precision)
+    return tuple(attrs.evolve(recipe, **_own(given, recipe.target, recipe.precision)) for recipe in recipes)
+
+
+def _recipes(table: dict[str, Any], path: Path, targets: Sequence[str], precision: str | None) -> tuple[Recipe, ...]:
     if _TABLE not in table:
         if targets or precision is not None:
             raise UsageError("a recipe of one artifact holds the whole request", hint=f"leave out --target and --precision, or give it [{_TABLE}]")
@@ -84,7 +99,7 @@ def _chosen(rows: list[tuple[str, str]], targets: Sequence[str], precision: str 
     return chosen
 
 
-def _own(table: dict[str, Any], target: str, precision: str) -> dict[str, Any]:
+def _own(table: Mapping[str, Any], target: str, precision: str) -> dict[str, Any]:
     """Return the options that concern one target and precision."""
     scheme = SCHEMES.get(precision)  # an unknown one is refused where the recipe is made
     foreign = {key for key, owner in _OWNERS.items() if owner != target}

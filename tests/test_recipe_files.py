@@ -90,3 +90,13 @@ def test_what_is_no_toml(tmp_path, content):
     (tmp_path / "recipe.toml").write_bytes(content)
     with pytest.raises(RecipeError, match="recipe"):
         load_recipes(tmp_path / "recipe.toml")
+
+
+def test_files_of_this_machine_may_be_given_beside_it(written, tmp_path):
+    recipes = load_recipes(written(MATRIX), files={"weights": tmp_path / "net.safetensors", "labels": None, "data": "cifar10"})
+    assert {r.weights for r in recipes} == {tmp_path / "net.safetensors"}
+    assert {(r.labels, r.data) for r in recipes} == {(None, None)}  # nothing here quantizes
+    path = written('model = "emov2-1m"\ntarget = "tflite"\nprecision = "w8a8"\ndata = "groceries"\nweights = "net.safetensors"\n')
+    assert load_recipes(path, files={"data": "cifar10"})[0].data == "cifar10"
+    with pytest.raises(UsageError, match="the recipe names its weights"):
+        load_recipes(path, files={"weights": "other.safetensors"})

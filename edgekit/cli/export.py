@@ -123,10 +123,11 @@ def _recipes(recipe: Path | None, model: str | None, targets: list[str], options
         from edgekit.recipes import load_recipes
 
         precision = options.pop("precision")
+        files = {key: options.pop(key) for key in ("weights", "labels", "data", "plan")}
         given = [name for name, value in {"MODEL": model, **options}.items() if value is not None]
         if given:
             raise UsageError("a recipe holds the request", what=f"also given: {', '.join(given)}", hint="put them into the recipe")
-        return load_recipes(recipe, targets=targets, precision=precision)
+        return load_recipes(recipe, targets=targets, precision=precision, files=files)
     if model is None:
         raise UsageError("no model to export", hint="edgekit models lists them; or give path/to/file.py:factory")
     from edgekit.requests import recipes_for
