@@ -21,7 +21,9 @@ from edgekit.cli.inspect import inspect
 from edgekit.cli.lint import lint
 from edgekit.cli.listing import models, targets
 from edgekit.cli.policy import policy
+from edgekit.cli.report import report
 from edgekit.cli.verify import verify
+from edgekit.cli.view import view
 from edgekit.cli.weights import weights
 from edgekit.errors import EdgekitError, UsageError
 
@@ -38,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (export, verify, inspect, lint, bench, gate, models, targets, doctor):
+for command in (export, verify, inspect, view, lint, bench, gate, report, models, targets, doctor):
     app.command()(command)
 app.add_typer(policy, name="policy")
 app.add_typer(data, name="data")
