@@ -1,5 +1,6 @@
 """Timing of several variants in one run: interleaved A B B A, one thread, raw samples kept."""
 
+import datetime as dt
 import os
 import platform
 import statistics
@@ -51,6 +52,7 @@ def context() -> dict[str, Any]:
     packages = ("edgekit", "torch", "executorch", "litert-torch", "ai-edge-litert", "onnx", "onnxruntime")
     cpu = next((line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())  # noqa: PTH123, SIM115
     return {
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "cpu": cpu,
         "cores_used": len(os.sched_getaffinity(0)),
         "threads": 1,

@@ -1,5 +1,6 @@
 """What numbers were measured on, and a fixed piece of work that tells how quiet it was meanwhile."""
 
+import datetime as dt
 import importlib.metadata
 import os
 import platform
@@ -20,8 +21,9 @@ _PACKAGES = ("torch", "ai-edge-litert", "executorch", "onnxruntime")
 
 
 def context(threads: int) -> dict[str, Any]:
-    """Return the machine, the versions and the load as they are now, as plain JSON values."""
+    """Return the day (UTC), the machine, the versions and the load as they are now, as plain JSON values."""
     return {
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "cpu": _cpu(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores_allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -1,0 +1,150 @@
+"""README's tables, written from the stored results so that no number is copied by hand.
+
+    python benchmarks/tables.py            writes the tables between their markers
+    python benchmarks/tables.py --check    exits with 1, and names them, where they differ from the results
+
+A table stands between ``<!-- table: NAME, by benchmarks/tables.py -->`` and ``<!-- end of table -->``; prose around it is written by people.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from edgekit.report.evidence import BENCHMARK, Evidence, gather
+from edgekit.report.markdown import escaped
+from edgekit.report.timings import Machine, Measurement, TimingRow, measurements
+
+ROOT = Path(__file__).parent.parent
+TARGETS = {"tflite": "LiteRT", "executorch": "ExecuTorch", "onnx": "onnxruntime"}
+MARKED = re.compile(r"(<!-- table: ([a-z-]+), by benchmarks/tables\.py -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def main() -> int:
+    """Write or check README."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    options = parser.parse_args()
+    before = options.readme.read_text(encoding="utf-8")
+    after = with_tables(before, gather([options.results]))
+    if options.check:
+        stale = stale_tables(before, after)
+        print(f"stale: {', '.join(stale)}; run python benchmarks/tables.py" if stale else "the tables are those of the results")
+        return 1 if stale else 0
+    options.readme.write_text(after, encoding="utf-8")
+    return 0
+
+
+def with_tables(text: str, evidence: Evidence) -> str:
+    """Return a text with every marked table made anew; :raises KeyError: a marker names none of ``TABLES``."""
+    return MARKED.sub(lambda found: found[1] + "".join(f"{line}\n" for line in TABLES[found[2]](evidence)) + found[3], text)
+
+
+def stale_tables(before: str, after: str) -> list[str]:
+    """Return the names of tables that differ."""
+    return [old[2] for old, new in zip(MARKED.finditer(before), MARKED.finditer(after), strict=True) if old[0] != new[0]]
+
+
+def speed(evidence: Evidence) -> Iterable[str]:
+    """Yield edgekit's files against the vendors' plain exports: milliseconds, and the ratio in the same run."""
+    runs = _runs(evidence, "against_naive")
+    yield from _table(("", *TARGETS.values()), [(_name(run), *(_time_and_ratio(run, target) for target in TARGETS)) for run in runs])
+    yield from _told(runs, "Minimum of {samples} samples, and the ratio to the vendor's plain export in the same run.")
+
+
+def regions(evidence: Evidence) -> Iterable[str]:
+    """Yield IMC-Net as shipped, with dense masks, and ViT-B/16 in the vendor's plain export."""
+    runs = _runs(evidence, "imcnet")
+    by_target = {row.target: {one.label: one for one in run.rows} for run in runs for row in run.rows}
+    variants = list(dict.fromkeys(row.label for run in runs for row in run.rows))
+    yield from _table(
+        ("", *TARGETS.values()),
+        [(variant, *(_time(by_target.get(target, {}).get(variant)) for target in TARGETS)) for variant in variants],
+    )
+    yield from _told(runs, "Minimum of {samples} samples, three variants in one run.")
+
+
+def exits(evidence: Evidence) -> Iterable[str]:
+    """Yield CHASE's exits as methods against one graph of all exits and against the vendor's plain export."""
+    runs = _runs(evidence, "chase")
+    header = ("", "up to exit 1", "all exits, as methods", "all exits, one graph", "vendor's plain export")
+    rows = []
+    for run in sorted(runs, key=lambda run: list(TARGETS).index(run.rows[0].target or "tflite")):
+        methods = [row.min_ms for row in run.rows if row.label.startswith("exit_")]
+        known = [value for value in methods if value is not None]
+        by_name = {row.label: row for row in run.rows}
+        together = f"{sum(known):.1f} ms" if known and len(known) == len(methods) else "missing"
+        plain = [_time(by_name.get(name)) for name in ("exit_1", "all exits", "naive, all exits")]
+        rows.append((TARGETS.get(run.rows[0].target or "", "?"), plain[0], together, plain[1], plain[2]))
+    yield from _table(header, rows)
+    yield from _told(runs, "Minimum of {samples} samples.")
+
+
+def lint(evidence: Evidence) -> Iterable[str]:
+    """Yield what the accelerator's rules find in Core ML Tools' own export and in edgekit's."""
+    for source in evidence.of(BENCHMARK):
+        if source.entry.text("benchmark") != "lint_forms":
+            continue
+        rows = {row.text("variant"): row for row in source.entry.entries("rows")}
+        theirs, ours = rows["Core ML Tools' own export"], rows["as shipped"]
+        old, new = theirs.counts("findings"), ours.counts("findings")
+        counted = [("operators", sum(theirs.counts("operators").values()), sum(ours.counts("operators").values()))]
+        counted += [(f"`{name}`", old.get(name, 0), new.get(name, 0)) for name in sorted(old.keys() | new.keys())]
+        about = f"{source.entry.text('model')}, {source.entry.integer('resolution')}"
+        yield from _table((about, "Core ML Tools alone", "edgekit"), [(name, f"{a}", f"{b}") for name, a, b in counted])
+
+
+TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {"speed": speed, "regions": regions, "exits": exits, "lint": lint}
+
+
+def _runs(evidence: Evidence, benchmark: str) -> list[Measurement]:
+    return [run for run in measurements(evidence) if run.source.entry.text("benchmark") == benchmark]
+
+
+def _name(run: Measurement) -> str:
+    return f"{run.source.entry.text('model')}, {run.source.entry.integer('resolution')}"
+
+
+def _row(run: Measurement, target: str, label: str) -> TimingRow | None:
+    return next((row for row in run.rows if (row.target, row.label) == (target, label)), None)
+
+
+def _time(row: TimingRow | None) -> str:
+    return "missing" if row is None or row.min_ms is None else f"{row.min_ms:.1f} ms"
+
+
+def _time_and_ratio(run: Measurement, target: str) -> str:
+    row = _row(run, target, "edgekit")
+    if row is None or row.ratio is None:
+        return f"{_time(row)}, the plain export {'failed' if row else 'is missing'}"
+    return f"{_time(row)}, {row.ratio:.2f}"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterable[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "| --- |" + " ---: |" * (len(header) - 1)
+    for name, *cells in rows:
+        yield "| " + " | ".join([name if name.startswith("`") else escaped(name), *map(escaped, cells)]) + " |"
+
+
+def _told(runs: list[Measurement], sentence: str) -> Iterable[str]:
+    """Yield what was measured on what, once for each machine."""
+    samples = sorted({row.samples for run in runs for row in run.rows if row.samples is not None})
+    yield ""
+    yield sentence.format(samples=" to ".join(dict.fromkeys(map(str, (samples[0], samples[-1])))) if samples else "missing")
+    yield from dict.fromkeys(_machine(run.machine) for run in runs)
+
+
+def _machine(machine: Machine) -> str:
+    """Say what stays the same between runs: the load does not."""
+    kept = ("torch", "executorch", "ai-edge-litert", "onnxruntime")
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions if name in kept)
+    day = "" if machine.date is None else f", {machine.date.isoformat()}"
+    return f"{machine.cpu or 'CPU missing'}, {machine.cores} core, {machine.threads} thread, fp32{day}: {versions}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""README's tables are those of the stored results."""
+
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgekit.report.evidence import gather
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+@pytest.fixture(scope="module")
+def tables():
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_table_is_stale(tables, readme):
+    after = tables.with_tables(readme, gather([RESULTS]))
+    stale = tables.stale_tables(readme, after)
+    assert not stale, f"stale tables: {', '.join(stale)}; run python benchmarks/tables.py"
+    assert after == readme
+
+
+def test_every_table_stands_in_readme_once(tables, readme):
+    assert sorted(re.findall(r"<!-- table: ([a-z-]+), by", readme)) == sorted(tables.TABLES)
+
+
+def test_another_result_or_a_changed_number_makes_a_table_stale(tables, readme, tmp_path):
+    shutil.copytree(RESULTS, tmp_path / "results")
+    file = tmp_path / "results" / "against_naive_emov2-5m_224.json"
+    document = json.loads(file.read_text())
+    for row in document["results"][0]["rows"]:
+        row["min_ms"] *= 2
+    file.write_text(json.dumps(document))
+    evidence = gather([tmp_path / "results"])
+    assert tables.stale_tables(readme, tables.with_tables(readme, evidence)) == ["speed"]
+    by_hand = readme.replace("| operators | 940 |", "| operators | 930 |")
+    assert by_hand != readme
+    assert tables.stale_tables(by_hand, tables.with_tables(by_hand, gather([RESULTS]))) == ["lint"]
+
+
+def test_what_failed_or_is_missing_is_said(tables, tmp_path):
+    rows = [{"variant": "edgekit", "min_ms": 15.5, "samples_ms": [15.5]}]
+    document = {"benchmark": "against_naive", "model": "net", "resolution": 32, "results": [{"target": "onnx", "rows": rows}]}
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    lines = list(tables.speed(gather([tmp_path])))
+    assert lines[2] == "| net, 32 | missing, the plain export is missing | missing, the plain export is missing | 15.5 ms, the plain export failed |"
