@@ -37,7 +37,10 @@ COREML = (
 TFLITE = (
     _FLOAT,
     *_refused("XNNPACK computes float models in float32; weights stored in half would be widened when the file is loaded", "fp16"),
-    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32"),
+    Precision(name="w8a8", by="ai-edge-quantizer, integers where a plan finds them cheaper; float32 inputs and outputs"),
+    Precision(name="w8a8-dynamic", by="ai-edge-quantizer: convolutions and linear layers, ranges of the values at hand"),
+    Precision(name="w8a32", by="ai-edge-quantizer: weights in 8 bits, widened when the file is loaded"),
+    Precision(name="w4a32", by="ai-edge-quantizer: weights in 4 bits, widened when the file is loaded; depthwise convolutions in floats"),
     *_refused(_NO_TABLES, *_PALETTES),
 )
 EXECUTORCH = (

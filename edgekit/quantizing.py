@@ -19,6 +19,7 @@ from edgekit import artifact
 from edgekit.calibration import Draws, as_samples, calibration_inputs
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import EdgekitError, ParityError
+from edgekit.interface import MethodSpec
 from edgekit.methods import MethodSource
 from edgekit.models.source import SourceModel
 from edgekit.planner.decide import decide
@@ -37,6 +38,7 @@ Array = np.ndarray
 
 _JUDGED_SLOWLY = 48
 """Pictures to judge with where the host computes an artifact much slower than any phone."""
+_PLANNED_ON = 64
 _BLAMED = 12
 
 
@@ -100,7 +102,8 @@ def lower_quantized(
     ]
     if scheme.calibrated:
         with stage(listener, f"{facts.name}: plan") as step:
-            plan = decide(recipe, facts, source.name, job.programs, calibrations[0])
+            inputs = _as_programs_take_them(reference, source, sources, job.methods)
+            plan = decide(recipe, facts, source.name, job.programs, job.methods, inputs, trained=source.trained)
             step.detail = describe_plan(plan)
     kept = {} if plan is None else plan.kept_float(groups_of(job.programs))
     tolerance = quantized_tolerance(recipe.precision, accuracy_budget=recipe.accuracy_budget, sqnr=recipe.sqnr, trained=source.trained)
@@ -208,6 +211,16 @@ def _calibration(
     if key not in reference.calibration:
         reference.calibration[key] = calibration_inputs(source, sources, job.methods, as_samples(reference.draws.drawn[number]))
     return reference.calibration[key]
+
+
+def _as_programs_take_them(
+    reference: Reference, source: SourceModel, sources: Sequence[MethodSource], methods: Sequence[MethodSpec]
+) -> Mapping[str, tuple[Mapping[str, Array], ...]]:
+    """Return what the programs are planned on: images normalised, channels first, whatever the target's layout."""
+    if reference.draws is None:
+        return {}
+    plain = [attrs.evolve(method, inputs=tuple(attrs.evolve(spec, dtype="float32", layout="other") for spec in method.inputs)) for method in methods]
+    return calibration_inputs(source, sources, plain, as_samples(reference.draws.drawn[0])[:_PLANNED_ON])
 
 
 def _reference_of(reference: Reference, facts: TargetFacts) -> tuple[tuple[Sample, ...], Mapping[str, Case], Array | None]:

@@ -73,10 +73,10 @@ def kind_of(node: fx.Node) -> str | None:
         return "moving" if isinstance(value, (tuple, list)) else None
     if not value.is_floating_point():
         return None
-    name = _name(node.target)
+    name = name_of(node)
     if name == "getitem":
         return "moving"
-    kind = _KIND_OF.get(name.rstrip("_"), "other")
+    kind = _KIND_OF.get(name, "other")
     return "depthwise" if kind == "conv" and _is_depthwise(node) else kind
 
 
@@ -96,10 +96,12 @@ def nodes_of(groups: Sequence[Group], method: str) -> dict[str, Group]:
     return {node: group for group in groups if group.method == method for node in group.nodes}
 
 
-def _name(target: Any) -> str:
-    """Return ``conv2d`` for ``aten.conv2d.default``, and a function's own name."""
+def name_of(node: fx.Node) -> str:
+    """Return what a node calls: ``conv2d`` for ``aten.conv2d.default``, ``add`` for ``aten.add_.Tensor``, a function's own name."""
+    target: Any = node.target
     if isinstance(target, torch._ops.OpOverload):  # noqa: SLF001
-        return str(target._schema.name).rpartition("::")[2]  # noqa: SLF001
+        name = str(target._schema.name).rpartition("::")[2]  # noqa: SLF001
+        return name if name.startswith("__") else name.rstrip("_")
     return str(getattr(target, "__name__", target))
 
 

@@ -60,7 +60,7 @@ def tolerance_for(precision: str, atol: float | None = None) -> Tolerance:
     )
 
 
-_AGREEMENT_A_POINT = 4.0
+AGREEMENT_A_POINT = 4.0
 """Of a network that loses a point of accuracy by rounding, about four points of answers change: most changes are from wrong to wrong, or win."""
 
 
@@ -73,7 +73,7 @@ def quantized_tolerance(precision: str, *, accuracy_budget: float | None = None,
     """
     row = TOLERANCES[precision]
     if accuracy_budget is not None:
-        least = max(0.0, 1 - _AGREEMENT_A_POINT * accuracy_budget / 100)
+        least = max(0.0, 1 - AGREEMENT_A_POINT * accuracy_budget / 100)
         row = attrs.evolve(row, max_drop_points=accuracy_budget, min_top1_agreement=least, evidence=f"{accuracy_budget:g} points, given by the user")
     if sqnr is not None:
         row = attrs.evolve(row, min_sqnr_db=sqnr, evidence=f"{sqnr:g} dB, given by the user")

@@ -5,7 +5,7 @@ order; what differs is written into the converter's module before it is serialis
 description and the metadata. Serialising once keeps the converter's alignment and deduplication of weights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch.export import ExportedProgram
@@ -14,13 +14,24 @@ from edgekit.interface import MethodSpec
 from edgekit.targets.failure import module_path
 
 
-def convert(programs: Sequence[ExportedProgram], methods: Sequence[MethodSpec], *, description: str, metadata: Mapping[str, str]) -> bytes:
+def convert(
+    programs: Sequence[ExportedProgram],
+    methods: Sequence[MethodSpec],
+    *,
+    description: str,
+    metadata: Mapping[str, str],
+    name_of: Callable[[str, str], str] | None = None,
+) -> bytes:
     """Return a flatbuffer with one signature per method. The programs are used up.
 
+    :param name_of: from a method and a node's name to what the converter calls the operators it becomes; ``None``: by the node's module.
     :raises Exception: whatever litert_torch raises.
     """
     from litert_torch._convert import litert_converter
 
+    if name_of is not None:
+        for program, method in zip(programs, methods, strict=True):
+            _name_nodes(program, method.name, name_of)
     lowered = [_run_passes(program) for program in programs]
     signatures = [_signature(method) for method in methods]
     exporter = litert_converter.exported_programs_to_flatbuffer(lowered, signatures)
@@ -50,6 +61,13 @@ def _name_by_module_path(program: ExportedProgram) -> None:
         if node.op == "call_function":
             node.meta["nn_module_stack"] = {"": ("", module_path(node))}
             node.meta.pop("stack_trace", None)
+
+
+def _name_nodes(program: ExportedProgram, method: str, name_of: Callable[[str, str], str]) -> None:
+    """Put a node's name where its module's path stands: that lasts through decompositions."""
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            node.meta["nn_module_stack"] = {"": (name_of(method, node.name), "")}
 
 
 def _signature(method: MethodSpec) -> Any:

@@ -3,6 +3,10 @@
 import contextlib
 import gc
 import io
+import weakref
+from collections.abc import Callable, Mapping
+
+from torch.export import ExportedProgram
 
 from edgekit.errors import LoweringError
 from edgekit.quiet import quiet
@@ -12,8 +16,12 @@ from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
 from edgekit.targets.tflite.convert import convert
 from edgekit.targets.tflite.flatbuffer import methods_of, operators_of, parse, text
 from edgekit.targets.tflite.prepare import prepare
+from edgekit.targets.tflite.quantize import quantize, tag
 from edgekit.targets.tflite.runtime import CannotRunError, ready_interpreter
 from edgekit.user_code import user_line
+
+_TAGGED: "weakref.WeakKeyDictionary[ExportedProgram, bytes]" = weakref.WeakKeyDictionary()
+"""Float files on their way to be quantized, by the program of their first method, as long as that lives."""
 
 
 def lower_to_tflite(job: LoweringJob) -> None:
@@ -35,12 +43,22 @@ def _convert(job: LoweringJob) -> bytes:
     try:
         # litert_torch reports progress through sys.stdout, which in a notebook is not the descriptor that quiet() redirects.
         with quiet(), contextlib.redirect_stdout(io.StringIO()):
-            programs = [prepare(job.programs[method.name], method) for method in job.methods]
-            return convert(programs, job.methods, description=job.metadata.description, metadata=metadata)
+            if job.quantization is None:
+                return _in_floats(job, metadata, None)
+            # An export calibrates one job on several draws: the same programs, converted once.
+            first = job.programs[job.methods[0].name]
+            if first not in _TAGGED:
+                _TAGGED[first] = _in_floats(job, metadata, tag)
+            return quantize(_TAGGED[first], job, job.quantization)
     except Exception as error:
         raise lowering_error("tflite", error, job.programs) from error
     finally:
         gc.collect()  # the converter's module holds the weights in reference cycles
+
+
+def _in_floats(job: LoweringJob, metadata: Mapping[str, str], name_of: Callable[[str, str], str] | None) -> bytes:
+    programs = [prepare(job.programs[method.name], method) for method in job.methods]
+    return convert(programs, job.methods, description=job.metadata.description, metadata=metadata, name_of=name_of)
 
 
 def _check_interface(job: LoweringJob, content: bytes) -> None:

@@ -1,0 +1,211 @@
+"""Quantizes a float flatbuffer with ai-edge-quantizer: what the plan says becomes integers, inputs and outputs stay float32.
+
+    float32 image ── QUANTIZE ── CONV_2D int8 ── ADD int8 ── RESHAPE int8 ── DEQUANTIZE ── SOFTMAX float32 ── ...
+
+The converter writes tensors' names from what its operators are called, here by method and captured node (``exit_1/conv2d_3``), so that a decision
+about a node reaches the operators that it became. The quantizer knows tensors by name alone: during its work each has a name of its own, for two
+methods may have tensors of one name and other values. In the end operators are called by their module again, as in a float file.
+
+Operators without a decision only move data, or were added by the converter: they become integers where that needs fewer conversions.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from edgekit.quantization.job import Quantization
+from edgekit.quantization.ranges import Histogram
+from edgekit.targets.base import LoweringJob
+from edgekit.targets.failure import module_path
+from edgekit.targets.tflite.integers import DYNAMIC, FOUR_BITS, MOVING, STATIC, STORED, following
+
+Array = np.ndarray
+_ABSENT = -1
+_UNIQUE = re.compile(rb"^(\d+)\.(\d+)(.*)$", re.DOTALL)
+
+
+@frozen(kw_only=True)
+class _Operator:
+    """One operator of a subgraph: what it is, the tensors it reads and writes by number, and the captured node it comes from."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    node: str | None
+
+
+def quantize(content: bytes, job: LoweringJob, quantization: Quantization) -> bytes:
+    """Return the flatbuffer with what the scheme asks for in integers.
+
+    :param content: converted with :func:`tag`-ged names.
+    :raises Exception: whatever ai-edge-quantizer raises.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    names = [[tensor.name for tensor in graph.tensors] for graph in model.subgraphs]
+    methods = {signature.subgraphIndex: signature.signatureKey.decode() for signature in model.signatureDefs}
+    graphs = {index: _operators(model, index, _output_nodes(job, method)) for index, method in methods.items()}
+    chosen = {index: _chosen(quantization, methods[index], operators, model.subgraphs[index], model.buffers) for index, operators in graphs.items()}
+    for index, graph in enumerate(model.subgraphs):
+        for number, tensor in enumerate(graph.tensors):
+            tensor.name = f"{index}.{number}".encode()
+    unique = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    quantizer = Quantizer(bytearray(unique))
+    _set_recipe(quantizer, quantization, graphs, chosen)
+    ranges = _ranges(unique, quantization, methods, graphs, chosen, model) if quantization.scheme.calibrated else None
+    if not quantizer.get_quantization_recipe():
+        return _named(content, names, job)
+    quantized = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
+    return _named(bytes(quantized), names, job)
+
+
+def tag(method: str, node: str) -> str:
+    """Return what the converter is to call the operators of a captured node."""
+    return f"{method}/{node}"
+
+
+def _output_nodes(job: LoweringJob, method: str) -> dict[str, str]:
+    """Return the nodes behind a method's outputs, which the converter calls by the outputs' names."""
+    spec = next(spec for spec in job.methods if spec.name == method)
+    return dict(zip((tensor.name for tensor in spec.outputs), map(str, job.programs[method].graph_signature.user_outputs), strict=True))
+
+
+def _operators(model: Any, index: int, outputs: Mapping[str, str]) -> list[_Operator]:
+    from ai_edge_litert import schema_py_generated
+
+    names = {code: name for name, code in vars(schema_py_generated.BuiltinOperator).items() if isinstance(code, int)}
+    graph = model.subgraphs[index]
+    return [
+        _Operator(
+            kind=names[max(model.operatorCodes[operator.opcodeIndex].builtinCode, model.operatorCodes[operator.opcodeIndex].deprecatedBuiltinCode)],
+            inputs=tuple(int(number) for number in operator.inputs),
+            outputs=tuple(int(number) for number in operator.outputs),
+            node=_node(graph.tensors[operator.outputs[0]].name.decode(), outputs),
+        )
+        for operator in graph.operators
+    ]
+
+
+def _node(name: str, outputs: Mapping[str, str]) -> str | None:
+    first = name.partition(";")[0]
+    _, found, node = first.partition("/")
+    return node if found else outputs.get(first)
+
+
+def _chosen(quantization: Quantization, method: str, operators: Sequence[_Operator], graph: Any, buffers: Any) -> frozenset[int]:
+    """Return the positions of the operators that are quantized."""
+
+    def is_weight(number: int) -> bool:
+        buffer = buffers[graph.tensors[number].buffer]
+        return number != _ABSENT and buffer.data is not None and len(buffer.data) > 0
+
+    scheme = quantization.scheme
+    if scheme.activations == "int8-static":
+        fixed = {
+            position: operator.kind in STATIC and not quantization.keeps(method, operator.node)
+            for position, operator in enumerate(operators)
+            if operator.kind not in MOVING and operator.node is not None
+        }
+        sizes = {number: int(np.prod(tensor.shape)) for number, tensor in enumerate(graph.tensors) if _is_float(tensor) and not is_weight(number)}
+        return following(operators, fixed, sizes)
+    wanted = DYNAMIC if scheme.activations == "int8-dynamic" else FOUR_BITS if scheme.weight_bits == 4 else STORED
+    return frozenset(
+        position
+        for position, operator in enumerate(operators)
+        if operator.kind in wanted and is_weight(operator.inputs[1]) and not (operator.node and quantization.keeps(method, operator.node))
+    )
+
+
+def _is_float(tensor: Any) -> bool:
+    return tensor.type == 0
+
+
+def _set_recipe(quantizer: Any, quantization: Quantization, graphs: Mapping[int, list[_Operator]], chosen: Mapping[int, frozenset[int]]) -> None:
+    """Tell the quantizer each operator to quantize, by the names of its results."""
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    scopes: dict[str, list[str]] = {}
+    for index, positions in chosen.items():
+        for position in sorted(positions):
+            operator = graphs[index][position]
+            scopes.setdefault(operator.kind, []).append(f"{index}.{operator.outputs[0]}")
+    for kind, tensors in scopes.items():
+        regex = "^(?:" + "|".join(re.escape(tensor) for tensor in tensors) + ");"
+        operation = TFLOperationName("CONV_2D_TRANSPOSE" if kind == "TRANSPOSE_CONV" else kind)
+        scheme = quantization.scheme
+        if scheme.activations == "int8-static":
+            quantizer.add_static_config(regex, operation, activation_num_bits=8, weight_num_bits=scheme.weight_bits)
+        elif scheme.activations == "int8-dynamic":
+            quantizer.add_dynamic_config(regex, operation, num_bits=scheme.weight_bits)
+        else:
+            quantizer.add_weight_only_config(regex, operation, num_bits=scheme.weight_bits)
+
+
+def _ranges(
+    content: bytes,
+    quantization: Quantization,
+    methods: Mapping[int, str],
+    graphs: Mapping[int, list[_Operator]],
+    chosen: Mapping[int, frozenset[int]],
+    model: Any,
+) -> dict[str, dict[str, Array]]:
+    """Run the float file on the calibration samples and return the range of each value that becomes integers."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from edgekit.quiet import quiet
+
+    with quiet():
+        interpreter = Interpreter(model_content=content, num_threads=1, experimental_preserve_all_tensors=True)
+        interpreter.allocate_tensors()
+    found: dict[str, dict[str, Array]] = {}
+    for index, method in methods.items():
+        graph = model.subgraphs[index]
+        touched = {number for position in chosen[index] for number in (*graphs[index][position].inputs, *graphs[index][position].outputs)}
+        floats = sorted(
+            number for number in touched if number != _ABSENT and _is_float(graph.tensors[number]) and not len(_data(model, graph.tensors[number]))
+        )
+        seen = {number: Histogram() for number in floats}
+        runner = interpreter.get_signature_runner(method)
+        for row in quantization.calibration[method]:
+            runner(**row)
+            for number, histogram in seen.items():
+                histogram.add(interpreter.get_tensor(number, index))
+        for number, histogram in seen.items():
+            low, high = histogram.range()
+            found[f"{index}.{number}"] = {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
+    return found
+
+
+def _data(model: Any, tensor: Any) -> Any:
+    data = model.buffers[tensor.buffer].data
+    return () if data is None else data
+
+
+def _named(content: bytes, names: Sequence[Sequence[bytes]], job: LoweringJob) -> bytes:
+    """Give the tensors the names that a float file has: by module. What the quantizer added keeps its ending."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    modules = {
+        tag(method, node.name): module_path(node)
+        for method, program in job.programs.items()
+        for node in program.graph.nodes
+        if node.op == "call_function"
+    }
+
+    def original(name: bytes) -> bytes:
+        found = _UNIQUE.match(name)
+        if found is None:
+            return name
+        first, semicolon, rest = names[int(found[1])][int(found[2])].decode().partition(";")
+        return (modules.get(first, first) + semicolon + rest).encode() + found[3]
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for index, graph in enumerate(model.subgraphs):
+        for number, tensor in enumerate(graph.tensors):
+            tensor.name = original(tensor.name if _UNIQUE.match(tensor.name) else f"{index}.{number}".encode())
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
