@@ -12,6 +12,7 @@ from attrs import field, frozen
 from edgekit import artifact
 from edgekit.calibration import Draws, check_data, draw
 from edgekit.capabilities import TargetFacts, target_facts
+from edgekit.collecting import rarely_collected
 from edgekit.conditions.source import without_conditions
 from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError
@@ -190,11 +191,12 @@ def export_recipes(
     listener, proofs = listener or Silent(), proofs or Proofs()
     paths = check_request(recipes, output_dir, overwrite=overwrite)
     proofs.before(recipes, paths)
-    prepared = prepare(recipes, listener)
     exported = []
-    for recipe, path in zip(recipes, paths, strict=True):
-        exported.append(_export_one(recipe, path, prepared, overwrite=overwrite, proofs=proofs, listener=listener))
-        written(exported[-1])
+    with rarely_collected():
+        prepared = prepare(recipes, listener)
+        for recipe, path in zip(recipes, paths, strict=True):
+            exported.append(_export_one(recipe, path, prepared, overwrite=overwrite, proofs=proofs, listener=listener))
+            written(exported[-1])
     return ExportResult(model=recipes[0].model, trained=prepared.source.trained, artifacts=tuple(exported))
 
 
