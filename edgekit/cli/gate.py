@@ -26,10 +26,15 @@ def gate(
     ratchet: Annotated[bool, typer.Option("--ratchet", help="Lower the limits in the file to what was reached; none is raised.")] = False,
     latency: Annotated[bool, typer.Option("--latency", help="Also run and time the artifacts. Not on machines that others use.")] = False,
     latency_base: Annotated[Path | None, typer.Option(help="With --latency: a folder of the same artifacts as they were.")] = None,
+    accuracy: Annotated[
+        str | None, typer.Option(help="Also run the artifacts on labelled pictures: a data set's name, a folder, a CSV file.", metavar="DIR|NAME")
+    ] = None,
+    accuracy_samples: Annotated[int, typer.Option(help="With --accuracy: on how many pictures.")] = 200,
     markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file, as Markdown.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the budgets and say for what there are any; no artifact is needed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
 ) -> None:
-    """Hold artifacts to committed budgets: bytes, operators, delegation, multiply-adds, errors against eager; with --latency time.
+    """Hold artifacts to committed budgets: bytes, operators, delegation, multiply-adds, errors against eager; on request time and accuracy.
 
     \b
     edgekit gate --budgets recipes/budgets.toml --artifact build
@@ -41,7 +46,11 @@ def gate(
     time is exceeded only where all of the interval is. Budgets hold for versions of the tools: with others they are not
     applied, which is one failure for each artifact, until there are budgets for those.
     """
+    if dry_run:
+        _show_budgets(budgets, as_json=as_json)
+        return
     from edgekit.errors import UsageError
+    from edgekit.gates.accuracy import Accuracy
     from edgekit.gates.check import Latency, check_budget
     from edgekit.gates.document import to_json
     from edgekit.gates.report import require_budgets
@@ -51,8 +60,13 @@ def gate(
     if latency_base is not None and not latency:
         raise UsageError("--latency-base says what times are compared with", hint="add --latency")
     with stdout_to_stderr():
-        wanted = Latency(base=latency_base) if latency else None
-        report = check_budget(budgets, artifacts=artifact or (Path(),), compare=compare, latency=wanted)
+        report = check_budget(
+            budgets,
+            artifacts=artifact or (Path(),),
+            compare=compare,
+            latency=Latency(base=latency_base) if latency else None,
+            accuracy=None if accuracy is None else Accuracy(data=accuracy, samples=accuracy_samples),
+        )
         explanations = [explain(row.measured, report.base) for row in report.artifacts if row.measured is not None] if why else None
     if markdown is not None:
         _write(markdown, report, explanations)
@@ -76,6 +90,19 @@ def _ratchet(report: "GateReport") -> "tuple[Tightened, ...]":
     from edgekit.gates.ratchet import ratchet
 
     return ratchet(report, dt.datetime.now(tz=dt.UTC).date())
+
+
+def _show_budgets(path: Path, *, as_json: bool) -> None:
+    from edgekit.gates.budgets import read_budgets
+
+    groups = read_budgets(path)
+    if as_json:
+        rows = [{"name": group.name, "tools": dict(group.tools), "budgets": len(group.budgets)} for group in groups]
+        console.print_json({"schema_version": 1, "command": "gate", "dry_run": True, "budgets": str(path), "artifacts": rows})
+        return
+    tools = [", ".join(f"{name} {version}" for name, version in group.tools.items()) for group in groups]
+    table = [(group.name, str(len(group.budgets)), made_with) for group, made_with in zip(groups, tools, strict=True)]
+    console.print_table(("artifact", "budgets", "for"), table)
 
 
 def _write(path: Path, report: "GateReport", explanations: "list[Explanation] | None") -> None:

@@ -8,5 +8,8 @@
     kinds      the metrics there are, their units, which way is better
     base       an earlier report, to compare with
 
-Nothing is run unless latency is asked for: all else is read from the artifact and its manifest, and the same on every machine.
+    pareto     which artifacts of a model no other beats in everything
+    accuracy   labelled pictures, on request, as latency
+
+Nothing is run unless these two are asked for: all else is read from the artifact and its manifest, and the same on every machine.
 """

@@ -7,9 +7,10 @@ import attrs
 from attrs import frozen
 
 from edgekit.errors import BudgetFileError, UsageError
+from edgekit.gates.accuracy import Accuracy, measure_accuracy
 from edgekit.gates.base import read_base
 from edgekit.gates.budgets import Budget, Group, read_budgets
-from edgekit.gates.kinds import LATENCY
+from edgekit.gates.kinds import ACCURACY, LATENCY
 from edgekit.gates.latency import Timed, time_artifact
 from edgekit.gates.locate import locate
 from edgekit.gates.measure import Measured, Metric, measure
@@ -31,15 +32,17 @@ def check_budget(
     artifacts: Sequence[str | Path] = (".",),
     compare: str | Path | None = None,
     latency: Latency | None = None,
+    accuracy: Accuracy | None = None,
 ) -> GateReport:
     """Measure artifacts and hold them to their budgets; :func:`edgekit.gates.report.require_budgets` raises where one is not kept.
 
     :param budgets: a TOML file, see :mod:`edgekit.gates.budgets`.
     :param artifacts: files, or folders in which every artifact with budgets has to be: a missing one is a failure.
     :param compare: the JSON document of an earlier gate.
-    :param latency: ``None``: nothing is run, and budgets for time are left out.
+    :param latency: ``None``: nothing is timed, and budgets for time are left out. :param accuracy: likewise, of labelled pictures.
     :raises BudgetFileError: the budgets or the earlier report cannot be read. :raises UsageError: an artifact without budgets is named.
     :raises ArtifactError: an artifact is truncated, foreign, without a manifest, or not what its manifest says.
+    :raises BadInputError: the labelled pictures cannot be had, or are not for these artifacts.
     """
     path = Path(budgets)
     groups = read_budgets(path)
@@ -49,11 +52,11 @@ def check_budget(
         raise UsageError("no artifact to check")
     found = locate([group.name for group in groups], places)
     by_name = {name: [group for group in groups if group.name == name] for name in found}
-    rows = tuple(_gate(found[name], own, latency) for name, own in by_name.items())
+    rows = tuple(_gate(found[name], own, latency, accuracy) for name, own in by_name.items())
     return GateReport(budgets=path, artifacts=rows, base=base)
 
 
-def _gate(path: Path | None, groups: Sequence[Group], latency: Latency | None) -> ArtifactGate:
+def _gate(path: Path | None, groups: Sequence[Group], latency: Latency | None, accuracy: Accuracy | None) -> ArtifactGate:
     name = groups[0].name
     if path is None:
         return ArtifactGate(name=name, state="missing", group=groups[0], measured=None, checks=(), reason="the artifact is missing, it has budgets")
@@ -71,6 +74,8 @@ def _gate(path: Path | None, groups: Sequence[Group], latency: Latency | None) -
     timed = None if latency is None else time_artifact(path, base=latency.base, threads=latency.threads, samples=latency.samples)
     if timed is not None:
         measured = attrs.evolve(measured, metrics={**measured.metrics, **timed.metrics})
+    if accuracy is not None and any(budget.metric.startswith(ACCURACY) for budget in nearest.budgets):
+        measured = attrs.evolve(measured, metrics={**measured.metrics, **measure_accuracy(path, accuracy)})
     return ArtifactGate(name=name, state="checked", group=nearest, measured=measured, checks=_checks(nearest, measured, timed))
 
 
@@ -79,6 +84,8 @@ def _checks(group: Group, measured: Measured, timed: Timed | None) -> tuple[Chec
 
 
 def _check(budget: Budget, reached: Metric | None, timed: Timed | None) -> Check:
+    if budget.metric.startswith(ACCURACY) and reached is None:
+        return Check(budget=budget, reached=None, status="not_measured", note="--accuracy measures it")
     if not budget.metric.startswith(LATENCY):
         return Check(budget=budget, reached=reached, status="absent" if reached is None else _status(budget, reached))
     if timed is None:

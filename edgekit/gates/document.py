@@ -8,6 +8,7 @@ import attrs
 from edgekit.gates.contents import to_json as contents_json
 from edgekit.gates.kinds import kind_of
 from edgekit.gates.measure import Measured
+from edgekit.gates.pareto import pareto_changes
 from edgekit.gates.ratchet import Tightened
 from edgekit.gates.report import ArtifactGate, Check, GateReport
 from edgekit.gates.why import Explanation
@@ -26,6 +27,7 @@ def to_json(report: GateReport, explanations: Iterable[Explanation] | None = Non
         "failures": list(report.failures),
         "base": None if report.base is None else str(report.base.path),
         "artifacts": [_artifact(artifact) for artifact in report.artifacts],
+        "pareto": [attrs.asdict(change) for change in pareto_changes(report)],
         "why": None if explanations is None else [attrs.asdict(explanation) for explanation in explanations],
         "tightened": [attrs.asdict(row) for row in tightened],
     }

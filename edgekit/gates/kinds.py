@@ -13,7 +13,8 @@ from attrs import frozen
 from edgekit.errors import UnknownNameError
 
 LATENCY = "latency."
-"""How the names of what is timed begin."""
+ACCURACY = "accuracy."
+"""How the names of what is timed, and of what is run on labelled pictures, begin."""
 
 
 @frozen
@@ -46,6 +47,9 @@ KINDS: Mapping[str, Kind] = {
     "delegation.outside": Kind("operators", "operators that the delegate leaves"),
     "memory.planned": Kind("bytes", "what a run needs for values, as the file plans it"),
     "macs.total": Kind("MACs", "multiply-adds of all methods, of the program that was lowered"),
+    "memory.moved": Kind("bytes", "read and written by the operators of the program that was lowered, each by itself, in float32"),
+    "accuracy.top1": Kind("share", "labelled pictures of --accuracy with the right class first, 0 to 1", bound="min", exact=False),
+    "accuracy.top5": Kind("share", "the same, among the first five", bound="min", exact=False),
     "parity.sqnr_db": Kind("dB", "the lowest against eager, as exported", bound="min", exact=False),
     "parity.top1_agreement": Kind("share", "samples with eager's class, 0 to 1", bound="min", exact=False),
     "parity.max_abs_error": Kind("", "the largest error against eager, as exported", exact=False),
@@ -56,6 +60,7 @@ KINDS: Mapping[str, Kind] = {
     "method.*.casts": Kind("operators", "of a method"),
     "method.*.weights": Kind("bytes", "constants that a method reads; what methods share counts in each"),
     "method.*.macs": Kind("MACs", "of a method"),
+    "method.*.moved": Kind("bytes", "as memory.moved, of a method"),
     "latency.load": Kind("ms", "opening the file, in processes of their own; the system has it in its cache", exact=False),
     "latency.*.first": Kind("ms", "a method's first run after loading", exact=False),
     "latency.*.p50": Kind("ms", "the median of a method's runs", exact=False),

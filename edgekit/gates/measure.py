@@ -112,7 +112,8 @@ def _metrics(path: Path, inspection: Inspection, manifest: Manifest, floor: int 
     yield "delegation.subgraphs", delegation.subgraphs
     yield "delegation.outside", None if delegation.share is None else sum(delegation.not_delegated.values())
     yield "memory.planned", inspection.planned_bytes
-    yield from _macs(manifest.document.get("macs", {}))
+    yield from _counted("macs.total", "macs", manifest.document.get("macs", {}))
+    yield from _counted("memory.moved", "moved", manifest.document.get("bytes_moved", {}))
     parity: Mapping[str, Any] = manifest.document["parity"]
     yield from ((f"parity.{name}", parity[name]) for name in _PARITY)
 
@@ -124,11 +125,11 @@ def _weights(contents: Contents, methods: Sequence[str]) -> Iterator[tuple[str, 
         yield f"method.{method}.weights", sum(constant.size for constant in read)
 
 
-def _macs(by_method: Mapping[str, int | None]) -> Iterator[tuple[str, int | None]]:
-    """Yield multiply-adds; none of what could not be counted, and no total then: manifests of older versions have no counts at all."""
+def _counted(total: str, each: str, by_method: Mapping[str, int | None]) -> Iterator[tuple[str, int | None]]:
+    """Yield what the export counted; none of what could not be, and no total then: manifests of older versions have no counts at all."""
     known = [count for count in by_method.values() if count is not None]
-    yield "macs.total", sum(known) if known and len(known) == len(by_method) else None
-    yield from ((f"method.{name}.macs", count) for name, count in by_method.items())
+    yield total, sum(known) if known and len(known) == len(by_method) else None
+    yield from ((f"method.{name}.{each}", count) for name, count in by_method.items())
 
 
 def _floor_bytes(manifest: Manifest) -> int | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from edgekit.gates.pareto import ParetoChange, pareto_changes
 from edgekit.gates.report import ArtifactGate, Check, GateReport, spelled
 from edgekit.gates.why import Explanation, Row
 
@@ -39,9 +40,20 @@ def markdown(report: GateReport, explanations: Iterable[Explanation] | None = No
             lines += [_escaped(artifact.reason), ""]
         if artifact.checks:
             lines += [_line(HEADER), _line(("---",) * len(HEADER)), *(_line(row) for row in rows_of(artifact, report))]
+    if changes := pareto_changes(report):
+        lines += ["", "## Worth having", "", *(f"- {_escaped(pareto_line(change))}" for change in changes)]
     for explanation in explanations or ():
         lines += ["", f"## Why: {explanation.name}", "", "```", *why_lines(explanation), "```"]
     return "\n".join(lines) + "\n"
+
+
+def pareto_line(change: ParetoChange) -> str:
+    """Return a model's front in words."""
+    found = f"{change.model}: {', '.join(change.front)} (by {', '.join(change.measures)})"
+    if change.joined is None or change.left is None:
+        return found
+    moves = [f"{word}: {', '.join(names)}" for word, names in (("new", change.joined), ("no longer", change.left)) if names]
+    return f"{found}; {'; '.join(moves) or 'as before'}"
 
 
 def why_lines(explanation: Explanation) -> Iterator[str]:
