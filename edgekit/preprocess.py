@@ -83,7 +83,8 @@ def to_pixels(image: Any, preprocessing: Preprocessing) -> Array:
     if scaled[0] * scaled[1] > _MAX_PIXELS:
         raise BadInputError(f"a picture of {image.width} x {image.height} pixels would be resized to {scaled[0]} x {scaled[1]}", hint="crop it first")
     resampling = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}[preprocessing.interpolation]
-    image = image.resize(scaled, resampling)
+    # Each pass rounds to 8 bits, so their order shows. Pillow 13 goes by the shape, earlier ones and the phones begin with the rows: said here.
+    image = image.resize((scaled[0], image.height), resampling).resize(scaled, resampling)
     left, top = (image.width - size) // 2, (image.height - size) // 2
     return np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)
 

@@ -62,6 +62,13 @@ def test_the_shorter_side_is_resized_then_cropped(height, width, interpolation):
     assert np.abs(pixels.astype(float) - expected).max() <= 1.5  # Pillow rounds to 8 bits after each of its two passes
 
 
+def test_rows_are_resized_before_columns_whatever_the_shape():
+    """Pillow 13 would begin with the columns of a picture this tall."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (71, 33, 3), np.uint8))
+    rows_first = image.resize((27, 71), Image.Resampling.BICUBIC).resize((27, 58), Image.Resampling.BICUBIC)
+    assert np.array_equal(to_pixels(image, Preprocessing(resolution=24)), np.asarray(rows_first)[17:41, 1:25])
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photograph_is_turned_upright(tmp_path, orientation):
     upright = gradient(8, 12)

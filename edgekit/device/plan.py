@@ -285,6 +285,8 @@ def _check_policy(variant: Variant) -> None:
         raise PlanError("policy", error.summary) from error
     needs = {"patience": ("logits",), "anytime": ("nothing",)}.get(policy.kind, ("confidence", "logits"))
     _require("policy", policy.exits == len(variant.stages) and policy.reads in needs, policy)
+    readable = all(policy.reads in {tensor.name for tensor in stage.outputs} for stage in variant.stages[:-1])
+    _require("policy", readable or policy.reads == "nothing", policy)
     if policy.temperatures_micro is not None:
         _require("policy", policy.kind in CONFIDENCE_KINDS and policy.reads == "logits", policy)
         _require("policy", len(policy.temperatures_micro) == policy.exits - 1, policy)

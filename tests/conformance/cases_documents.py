@@ -137,6 +137,7 @@ def _plan() -> Inputs:
         ("error: nothing hands it on", [[[*_FIRST, "stages", 0, "inputs", 0, "fill"], "handed_on"]]),
         ("error: an output that is filled", [[[*_FIRST, "stages", 0, "outputs", 0, "fill"], "noise"]]),
         ("error: several stages and no policy", [[[*_SECOND, "exit_policy"], None]]),
+        ("error: a policy that reads what no stage gives", [[[*_SECOND, "stages", 0, "outputs", 1]]]),
         ("error: a policy of other exits", [[[*_SECOND, "exit_policy", "exits"], 3]]),
         ("error: a threshold above one", [[[*_SECOND, "exit_policy", "thresholds_micro"], [1_000_001]]]),
         ("error: a policy that reads what it does not need", [[[*_SECOND, "exit_policy", "reads"], "nothing"]]),

@@ -15,6 +15,7 @@ RUN_ID = "0123456789abcdef" * 2
 SHA = "ab" * 32
 IMAGE = Tensor(name="image", dtype="float32", shape=(1, 3, 8, 8), fill="noise")
 LOGITS = Tensor(name="logits", dtype="float32", shape=(1, 10))
+SURE = Tensor(name="confidence", dtype="float32", shape=(1,))
 FEATURES = Tensor(name="features_0", dtype="float32", shape=(1, 4))
 PICTURE = PicturePlan(
     width=40,
@@ -43,7 +44,7 @@ EXITS = Variant(
     compute="cpu",
     threads=1,
     stages=(
-        Stage(entry="exit_1", inputs=(IMAGE,), outputs=(LOGITS, FEATURES)),
+        Stage(entry="exit_1", inputs=(IMAGE,), outputs=(LOGITS, SURE, FEATURES)),
         Stage(entry="exit_2", inputs=(Tensor(name="features_0", dtype="float32", shape=(1, 4), fill="handed_on"),), outputs=(LOGITS,)),
     ),
     exit_policy=ExitPolicy(
