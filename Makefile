@@ -4,11 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml Makefile | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test lint types imports unit format benchmark clean
+.PHONY: help setup demo test test-apps lint types imports unit format benchmark clean
 
 help:
 	@echo "make demo       set up, export emov2-5m to five targets, classify a photograph with each"
 	@echo "make test       set up, lint, check types and imports, run the tests"
+	@echo "make test-apps  compile and test what runs on phones, as far as this machine can; skips what it has no tools for"
 	@echo "make setup      a virtual environment in .venv with everything pinned"
 	@echo "make benchmark  time edgekit's artifacts against the vendors' plain exports (one core, minutes)"
 
@@ -28,6 +29,10 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: lint types imports unit
+
+# Compilers for phones are large and lie outside the repository: tools/toolchains.py fetch kotlin swift
+test-apps: setup
+	@$(BIN)/python tools/test_apps.py
 
 lint: setup
 	$(BIN)/ruff check --no-cache .

@@ -1,0 +1,242 @@
+"""Compiles and tests what runs on phones, as far as this machine can: ``make test-apps``.
+
+    python tools/test_apps.py [STEP ...]
+
+A step whose tools are not here is skipped with the reason and counted as skipped, never as passed. The last line is "N passed, N failed, N skipped".
+What only Apple's and Google's own tools can tell is not among these steps: README.md of both apps says it.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "device")]
+
+import toolchains  # noqa: E402  it lies beside this file
+from toolchains import MissingToolError  # noqa: E402
+
+VECTORS = ROOT / "tests" / "conformance" / "vectors"
+BUILD = toolchains.cache() / "build"
+_LAST_LINE = re.compile(r"(\d+) passed, (\d+) failed\s*$")
+_LEAST_CASES = 120
+_counts: dict[str, int] = {}
+_reports: dict[str, list[bytes]] = {}
+
+
+class FailedStepError(Exception):
+    """A step did not pass."""
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise FailedStepError((done.stdout + done.stderr)[-3000:] or f"{command[0]} ended with {done.returncode}")
+    return done.stdout
+
+
+def _vectors(language: str, said: str) -> str:
+    match = _LAST_LINE.search(said)
+    if match is None or int(match[2]) or int(match[1]) < _LEAST_CASES:
+        raise FailedStepError(said[-2000:])
+    _counts[language] = int(match[1])
+    return match[0].strip()
+
+
+def vectors_python() -> str:
+    """The shared cases in Python."""
+    return _vectors("Python", _run([sys.executable, str(ROOT / "tests" / "conformance" / "runner.py")]))
+
+
+def _java(main: str, *arguments: str) -> list[str]:
+    jars = [str(BUILD / "kotlin-core"), str(toolchains.kotlin() / "lib" / "kotlin-stdlib.jar")]
+    return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", ":".join(jars), f"dev.edgekit.latency.core.{main}", *arguments]
+
+
+def kotlinc(sources: list[Path], out: Path, *options: str) -> str:
+    """Compile Kotlin with warnings as errors; what was compiled from the same bytes before is not compiled again."""
+    folder = toolchains.kotlin()
+    files = sorted(file for source in sources for suffix in ("kt", "java") for file in source.rglob(f"*.{suffix}"))
+    stamp = hashlib.sha256(b"\0".join([*map(str.encode, options), *(file.read_bytes() for file in files)])).hexdigest()
+    mark = out.with_name(out.name + ".stamp")
+    if out.exists() and mark.is_file() and mark.read_text() == stamp:
+        return f"{len(files)} files, as compiled before"
+    out.mkdir(parents=True, exist_ok=True)
+    options_of_java = {"JAVA_OPTS": "-Xmx1200M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}  # half the time, for a program that runs once
+    compiler = ["bash", str(folder / "bin" / "kotlinc"), "-Werror", "-jvm-target", "17", *options, "-d", str(out)]
+    _run([*compiler, *map(str, files)], environment=options_of_java)
+    mark.write_text(stamp)
+    return f"{len(files)} files"
+
+
+def kotlin_core() -> str:
+    """The core compiles with warnings as errors."""
+    core = ROOT / "android_app" / "core" / "src"
+    return kotlinc([core / "main" / "kotlin", core / "test" / "kotlin"], BUILD / "kotlin-core")
+
+
+def kotlin_app() -> str:
+    """The app compiles with warnings as errors, against stubs of Android, ExecuTorch and LiteRT."""
+    kotlin_core()
+    android = ROOT / "android_app"
+    return kotlinc([android / "app" / "src" / "main" / "kotlin", android / "stubs"], BUILD / "kotlin-app", "-cp", str(BUILD / "kotlin-core"))
+
+
+def vectors_kotlin() -> str:
+    """The shared cases in Kotlin."""
+    return _vectors("Kotlin", _run(_java("ConformanceKt", str(VECTORS))))
+
+
+def run_loop_kotlin() -> str:
+    """A whole run with an engine that is made up; its reports are held to the plan."""
+    return _run_loop("Kotlin", lambda folder, process: _java("RunOnceKt", str(folder), process))
+
+
+def _swift(words: list[str], folder: Path | None = None) -> list[str]:
+    build = BUILD / "swift"
+    build.mkdir(parents=True, exist_ok=True)
+    binds = [(ROOT / "ios_app", "/srv"), (VECTORS, "/media")]
+    command = toolchains.in_swift_root(toolchains.swift(), binds, build, words, "/srv/LatencyCore")
+    if folder is not None:
+        command[1:1] = []
+        command[command.index("--bind") : command.index("--bind")] = ["--bind", str(folder), "/opt"]
+    return command
+
+
+_SWIFT_BUILD = ["--disable-sandbox", "--scratch-path", "/mnt/core", "-Xswiftc", "-warnings-as-errors"]
+
+
+def swift_core() -> str:
+    """The core compiles with warnings as errors."""
+    _run(_swift(["swift", "build", *_SWIFT_BUILD]))
+    return "LatencyCore"
+
+
+_STAND_INS = ("CoreVideo", "CoreML", "UIKit", "SwiftUI", "ExecuTorch", "TensorFlowLite", "CoreAI")
+
+
+def swift_app() -> str:
+    """The app type-checks against stand-ins of Apple's and the engines' modules."""
+    swift_core()
+    compiler = ["swiftc", "-swift-version", "5", "-parse-as-library", "-I", "/mnt/stand-ins"]
+    _run(_swift(["mkdir", "-p", "/mnt/stand-ins"]))
+    for name in _STAND_INS:
+        made = ["-emit-module", "-module-name", name, "-o", f"/mnt/stand-ins/{name}.swiftmodule", f"/srv/StandIns/{name}.swift"]
+        _run(_swift([*compiler, *made]))
+    files = sorted(file.name for file in (ROOT / "ios_app" / "App").glob("*.swift"))
+    check = ["-typecheck", "-warnings-as-errors", "-I", "/mnt/core/debug/Modules", "-module-name", "EdgekitLatency"]
+    _run(_swift([*compiler, *check, *(f"/srv/App/{name}" for name in files)]))
+    return f"{len(files)} files, {len(_STAND_INS)} stand-ins"
+
+
+def vectors_swift() -> str:
+    """The shared cases in Swift."""
+    return _vectors("Swift", _run(_swift(["/mnt/core/debug/conformance", "/media"])))
+
+
+def run_loop_swift() -> str:
+    """A whole run with an engine that is made up; its reports are held to the plan."""
+    return _run_loop("Swift", lambda folder, process: _swift(["/mnt/core/debug/runonce", "/opt", process], folder))
+
+
+def swift_tests() -> str:
+    """``swift test`` of LatencyCore."""
+    _run(_swift(["swift", "test", *_SWIFT_BUILD]))
+    return "swift test"
+
+
+def _run_loop(language: str, command: Callable[[Path, str], list[str]]) -> str:
+    from phones import SMALL
+
+    from edgekit.artifact import digest
+    from edgekit.device.integer_json import canonical, parse
+    from edgekit.device.plan import plan_from_json
+    from edgekit.device.report import report_from_json
+    from edgekit.device.validate import check_report
+
+    _reports[language] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        document = SMALL.to_json()
+        for variant in document["variants"]:
+            model = folder / variant["model"]
+            if variant["engine"] == "litert":  # a folder, as Core ML's are: its digest goes by the parts of the paths
+                for part in ("a-b", "a/b"):
+                    (model / part).parent.mkdir(parents=True, exist_ok=True)
+                    (model / part).write_bytes(part.encode())
+            else:
+                model.write_bytes(b"model " * 1000)
+            variant["model_sha256"] = digest(model)
+        (folder / "plan.json").write_text(canonical(document))
+        for process in ("0", "1"):
+            _run(command(folder, process))
+            content = (folder / f"report-{process}.json").read_bytes()
+            check_report(report_from_json(parse(content, "the report")), plan_from_json(document))
+            _reports[language].append(content)
+    others = [other for other in _reports if other != language]
+    if any(_reports[other] != _reports[language] for other in others):
+        raise FailedStepError(f"the reports are not those of {', '.join(others)}")
+    return f"2 reports, valid{', byte for byte those of ' + ', '.join(others) if others else ''}"
+
+
+def equal_counts() -> str:
+    """Every language ran the same cases."""
+    missing = {"Python", "Kotlin", "Swift"} - _counts.keys()
+    if missing:
+        raise MissingToolError(f"{', '.join(sorted(missing))} did not run")
+    if len(set(_counts.values())) != 1:
+        raise FailedStepError(f"{_counts}")
+    return ", ".join(f"{language} {count}" for language, count in _counts.items())
+
+
+STEPS: tuple[Callable[[], str], ...] = (
+    vectors_python,
+    kotlin_core,
+    vectors_kotlin,
+    run_loop_kotlin,
+    kotlin_app,
+    swift_core,
+    vectors_swift,
+    run_loop_swift,
+    swift_tests,
+    swift_app,
+    equal_counts,
+)
+
+
+def main() -> int:
+    """Run the steps; 1 if one fails."""
+    wanted = sys.argv[1:]
+    known = {step.__name__ for step in STEPS}
+    if unknown := [name for name in wanted if name not in known]:
+        sys.stderr.write(f"no step is called {', '.join(unknown)}; steps: {', '.join(step.__name__ for step in STEPS)}\n")
+        return 2
+    passed = failed = skipped = 0
+    for step in STEPS:
+        if wanted and step.__name__ not in wanted:
+            continue
+        start = time.monotonic()
+        try:
+            said = step()
+            passed += 1
+            verdict = "passed"
+        except MissingToolError as error:
+            skipped += 1
+            verdict, said = "SKIPPED", str(error)
+        except Exception as error:  # noqa: BLE001  a step that breaks fails, and the others go on
+            failed += 1
+            verdict, said = "FAILED", f"{type(error).__name__}: {error}"
+        sys.stdout.write(f"{verdict:<8} {step.__name__:<18} {time.monotonic() - start:6.1f} s  {said}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{passed} passed, {failed} failed, {skipped} skipped\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

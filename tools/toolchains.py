@@ -1,0 +1,161 @@
+"""Where the compilers and tools for the apps are, and how they get there; they are large and lie outside the repository.
+
+    python tools/toolchains.py fetch kotlin swift adb
+    python tools/toolchains.py list
+
+They lie in ``$EDGEKIT_CACHE/toolchains``, else ``~/.cache/edgekit/toolchains``. What is fetched comes from the registries that this machine's own
+clients are set up for, in pinned versions: npm for Kotlin (checked by its sha256), Debian for Swift and adb (checked by Debian's signatures).
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+KOTLIN = ("kotlin-compiler", "2.4.20", "c23dab400d7ce5ea8b6c909947c0ca5454189e4bb1108695b5f464500e5e950f")
+SWIFT_SUITE = "trixie"
+SWIFT_PACKAGES = ("swiftlang", "libc6-dev", "libstdc++-14-dev")
+SWIFT_VERSION = "6.0.3"
+
+
+class MissingToolError(Exception):
+    """A tool is not here; the sentence says what would bring it."""
+
+
+def cache() -> Path:
+    """Return the folder of all toolchains."""
+    root = os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit"
+    return Path(root) / "toolchains"
+
+
+def kotlin() -> Path:
+    """Return the folder of the Kotlin compiler.
+
+    :raises MissingToolError: it was not fetched, or there is no Java.
+    """
+    folder = cache() / "kotlin"
+    if not (folder / "lib" / "kotlin-compiler.jar").is_file():
+        raise MissingToolError("no Kotlin compiler: python tools/toolchains.py fetch kotlin")
+    program("java", "a Java runtime, 17 or newer")
+    return folder
+
+
+def swift() -> Path:
+    """Return the folder with a system that has Swift.
+
+    :raises MissingToolError: it was not fetched, or there is no bubblewrap to run it with.
+    """
+    folder = cache() / "swift-root"
+    if not (folder / "usr" / "bin" / "swift").exists():
+        raise MissingToolError("no Swift: python tools/toolchains.py fetch swift")
+    program("bwrap", "apt-get install bubblewrap")
+    return folder
+
+
+def program(name: str, hint: str) -> str:
+    """Return a program's path.
+
+    :raises MissingToolError: it is not there.
+    """
+    if found := shutil.which(name):
+        return found
+    raise MissingToolError(f"no {name}: {hint}")
+
+
+def in_swift_root(root: Path, binds: Sequence[tuple[Path, str]], build: Path, words: Sequence[str], folder: str) -> list[str]:
+    """Return the command that runs ``words`` inside the system that has Swift, without a network.
+
+    :param binds: folders of this machine and where they are seen there, read-only. :param build: seen at /mnt, writable. :param folder: to run in.
+    """
+    inside = ["bwrap", "--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--unshare-net"]  # noqa: S108  its own
+    for here, there in binds:
+        inside += ["--ro-bind", str(here), there]
+    return [*inside, "--bind", str(build), "/mnt", "--setenv", "HOME", "/mnt", "--chdir", folder, *words]
+
+
+def _fetch_kotlin() -> None:
+    name, version, sha256 = KOTLIN
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([program("npm", "install Node.js"), "pack", f"{name}@{version}", "--ignore-scripts", "--silent"], cwd=folder, check=True)
+        (archive,) = Path(folder).glob("*.tgz")
+        with archive.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != sha256:
+            raise MissingToolError(f"{name} {version} has the sha256 {found}, not {sha256}")
+        with tarfile.open(archive) as content:
+            content.extractall(Path(folder) / "unpacked", filter="data")
+        _place(Path(folder) / "unpacked" / "package", cache() / "kotlin")
+
+
+def _fetch_swift() -> None:
+    if os.geteuid() != 0:
+        raise MissingToolError("debootstrap needs root: run this once as root")
+    target = cache() / "swift-root"
+    staged = target.with_name("swift-root.part")
+    if staged.exists():
+        shutil.rmtree(staged)
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    command = [program("debootstrap", "apt-get install debootstrap"), "--variant=minbase", f"--include={','.join(SWIFT_PACKAGES)}", SWIFT_SUITE]
+    subprocess.run([*command, str(staged), _mirror()], check=True)
+    said = subprocess.run(["chroot", str(staged), "dpkg-query", "-Wf${Version}", SWIFT_PACKAGES[0]], check=True, capture_output=True, text=True)
+    if not said.stdout.startswith(SWIFT_VERSION):
+        raise MissingToolError(f"{SWIFT_SUITE} has Swift {said.stdout}, not {SWIFT_VERSION}")
+    _place(staged, target)
+
+
+def _fetch_adb() -> None:
+    subprocess.run([program("apt-get", "install adb by hand"), "install", "-y", "--no-install-recommends", "adb"], check=True)
+
+
+def _mirror() -> str:
+    """Return the Debian mirror that this machine itself uses."""
+    said = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], check=True, capture_output=True, text=True)
+    for uri in said.stdout.splitlines():
+        if uri.rstrip("/").endswith("/debian"):
+            return uri
+    raise MissingToolError("this machine's apt has no Debian mirror")
+
+
+def _place(made: Path, target: Path) -> None:
+    """Move a folder to where it is looked for; what was there goes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    shutil.move(made, target)
+
+
+FETCH: dict[str, Callable[[], None]] = {"kotlin": _fetch_kotlin, "swift": _fetch_swift, "adb": _fetch_adb}
+FIND: dict[str, Callable[[], object]] = {"kotlin": kotlin, "swift": swift, "adb": lambda: program("adb", "apt-get install adb")}
+
+
+def main() -> int:
+    """Fetch toolchains, or say which are here."""
+    parser = argparse.ArgumentParser(description="Compilers and tools for the apps.")
+    parser.add_argument("what", choices=("fetch", "list"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FETCH))
+    given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in FETCH]:
+        parser.error(f"no toolchain is called {', '.join(unknown)}; there are {', '.join(FETCH)}")
+    for name in given.names or FETCH:
+        try:
+            if given.what == "fetch":
+                FETCH[name]()
+            sys.stdout.write(f"{name}: {FIND[name]()}\n")
+        except MissingToolError as error:
+            sys.stdout.write(f"{name}: {error}\n")
+            if given.what == "fetch":
+                return 1
+        except subprocess.CalledProcessError as error:
+            sys.stdout.write(f"{name}: {Path(error.cmd[0]).name} ended with {error.returncode}\n")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
