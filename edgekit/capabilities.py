@@ -176,6 +176,20 @@ TARGETS: tuple[TargetFacts, ...] = (
                 breaks="only Apple's systems run it; elsewhere its program is interpreted, at a speed that no phone has",
             ),
             Limit(
+                rule="no_fixed_count_gather",
+                value="the converter has no index_copy, which puts regions back",
+                verified=_COREML_VERSION,
+                source="coremltools.converters.mil.frontend.torch.ops has none",
+                breaks="'Unsupported fx node index_copy'",
+            ),
+            Limit(
+                rule="no_fixed_count_one_hot",
+                value="clipped differences need numbers up to 2**110, half precision ends at 65504",
+                verified=_COREML_VERSION,
+                source="edgekit/ops/region_moves.py",
+                breaks="ranks become infinite",
+            ),
+            Limit(
                 rule="max_rank",
                 value=5,
                 verified=_COREML_VERSION,

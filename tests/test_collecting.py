@@ -9,7 +9,8 @@ from edgekit.collecting import RARELY, rarely_collected
 
 def test_the_thresholds_come_back_even_from_an_error():
     before = gc.get_threshold()
-    with pytest.raises(ValueError, match="inside"), rarely_collected():
-        assert gc.get_threshold() == RARELY
-        raise ValueError("inside")
+    found = []
+    with pytest.raises(ZeroDivisionError), rarely_collected():
+        found.append(gc.get_threshold()) or 1 / 0
+    assert found == [RARELY]
     assert gc.get_threshold() == before

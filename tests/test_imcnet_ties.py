@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.capabilities import target_facts
+from edgekit.capabilities import Form, target_facts
 from edgekit.declared import metadata_for, method_spec
 from edgekit.methods import method_sources
 from edgekit.models.source import load_source
 from edgekit.programs import rewritten_program
 from edgekit.requests import recipes_for
+from edgekit.rewrites.questions import QUESTIONS
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import eager_cases
@@ -27,6 +28,14 @@ MODEL = f"{Path(__file__).parent / 'data' / 'selecting.py'}:by_pixels"
 CASES = [("coreml", "fp32"), ("coreml", "fp16"), ("tflite", "fp32"), ("executorch", "fp32"), ("onnx", "fp32"), ("coreai", "fp32"), ("coreai", "fp16")]
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids="-".join)
 DISTINCT = (0.1, 0.7, 0.3, 1.1, 0.9, 0.2, 0.6, 1.3, 0.5, 1.4, 0.8, 0.4, 1.2, 1.0, 0.05, 1.5)
+(FORMS,) = (question.forms for question in QUESTIONS if question.name == "selected regions")
+IN_FORMS = [
+    (target, form)
+    for target in ("coreml", "tflite", "executorch", "onnx", "coreai")
+    for form in FORMS
+    if not target_facts(target).limit(f"no_{form}")
+]
+EACH_FORM = pytest.mark.parametrize("case", IN_FORMS, ids="-".join)
 UPPER = [3, 4, 7, 9, 10, 12, 13, 15]
 
 
@@ -40,14 +49,18 @@ def image_of(values) -> np.ndarray:
 class Artifact:
     """The network lowered for a target, without the comparison that would refuse ties."""
 
-    def __init__(self, target: str, precision: str, values, folder: Path) -> None:
+    def __init__(self, target: str, precision: str, values, folder: Path, form: str | None = None) -> None:
         facts, side = target_facts(target), math.isqrt(len(values))
+        if form is not None:
+            others = tuple(row for row in facts.forms if row.rewrite not in FORMS)
+            facts = attrs.evolve(facts, forms=(*others, Form(rewrite=form, measured="in a test")))
         (recipe,) = recipes_for(MODEL, [target], precision=precision, input="tensor" if target == "coreml" else None)
         source = load_source(MODEL, resolution=side, num_classes=None, weights=None)
         sample = Sample(name="distinct", pixels=np.zeros((side, side, 3), np.uint8), tensor=image_of(values))
         (method,) = method_sources(source.module, None)
         (case,) = eager_cases(source, (method,), (sample,)).values()
-        program, _ = rewritten_program(source.name, method.module, facts, case.example())
+        program, reports = rewritten_program(source.name, method.module, facts, case.example())
+        self.forms = {report.name for report in reports if report.sites} & set(FORMS)
         spec = method_spec(attrs.evolve(recipe, resolution=side), facts, case)
         path = folder / f"ties{facts.suffix}"
         job = LoweringJob(programs={method.name: program}, methods=(spec,), recipe=recipe, metadata=metadata_for(source, ()), destination=path)
@@ -124,3 +137,34 @@ def test_a_score_that_is_no_number(case, lowered):
     upper = artifact.kept(values)[1]
     assert artifact.eager_kept(values)[1] == []
     assert upper == {"onnx": UPPER, "tflite": [], "executorch": []}.get(case[0], [2, *UPPER])
+
+
+@pytest.fixture(scope="module")
+def in_form(tmp_path_factory):
+    return functools.cache(lambda target, form: Artifact(target, "fp32", DISTINCT, tmp_path_factory.mktemp(target), form))
+
+
+@EACH_FORM
+def test_every_form_on_distinct_scores(case, in_form):
+    artifact = in_form(*case)
+    assert artifact.forms == {case[1]}
+    assert artifact.kept(DISTINCT) == artifact.eager_kept(DISTINCT) == [list(range(16)), UPPER, []]
+
+
+@EACH_FORM
+def test_every_form_on_a_tie_at_the_threshold(case, in_form):
+    """A mask compares as eager does and takes neither of the two; a fixed count takes one, by products the first, by indices either."""
+    artifact, values = in_form(*case), list(DISTINCT)
+    values[1] = values[10]
+    upper, first, neither = artifact.kept(values)[1], [1, 3, 4, 7, 9, 12, 13, 15], [3, 4, 7, 9, 12, 13, 15]
+    assert artifact.eager_kept(values)[1] == neither
+    taken = {"dense_mask_passes": (neither,), "fixed_count_gather": (first, UPPER)}.get(case[1], (first,))
+    assert upper in taken
+
+
+@EACH_FORM
+def test_every_form_on_ties_elsewhere(case, in_form):
+    artifact, values = in_form(*case), list(DISTINCT)
+    values[0] = values[14] = values[5]
+    values[9] = values[15]
+    assert artifact.kept(values) == artifact.eager_kept(values) == [list(range(16)), UPPER, []]

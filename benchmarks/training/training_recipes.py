@@ -36,8 +36,8 @@ class TrainingRecipe:
 
 
 RECIPES = (
-    TrainingRecipe(model="emov2-nano", epochs=24, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, erased=8),
-    TrainingRecipe(model="imcnet-nano", epochs=40, optimizer="adamw", learning_rate=1e-3, weight_decay=0.05, bfloat16=True),
+    TrainingRecipe(model="emov2-nano", epochs=18, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, erased=8),
+    TrainingRecipe(model="imcnet-nano", epochs=28, optimizer="adamw", learning_rate=1e-3, weight_decay=0.05, bfloat16=True),
     TrainingRecipe(model="chase-nano", epochs=20, optimizer="sgd", learning_rate=0.1, weight_decay=5e-4, erased=8),
 )
 

@@ -88,7 +88,7 @@ class MaskedPasses(nn.Module):
 
     def forward(self, tokens: Tensor) -> PassesOutput:
         """Map tokens ``(1, 1 + N, C)``, the class token first, to what the passes make of them."""
-        part = tokens.new_ones(1, tokens.shape[1] - 1)
+        part = torch.ones(1, tokens.shape[1] - 1, dtype=tokens.dtype, device=tokens.device)  # Core ML has no new_ones
         narrowed = False
         regions, asked = [], []
         for index, highest in enumerate(self.highest):

@@ -72,8 +72,9 @@ class FixedCountPassesForm:
         return isinstance(module, HierarchicalPasses)
 
     def check(self, module: HierarchicalPasses, x: Tensor, target: TargetFacts) -> PassCounts | Refusal:
-        """Refuse batches, and percentiles that fall on a score."""
-        del target
+        """Refuse batches, percentiles that fall on a score, and targets that cannot take regions in this form."""
+        if reason := target.limit(f"no_{self.name}"):
+            return Refusal(str(reason))
         return pass_counts(module, x)
 
     def replace(self, module: HierarchicalPasses, plan: PassCounts) -> nn.Module:

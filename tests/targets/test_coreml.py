@@ -62,6 +62,17 @@ class Gram(nn.Module):
         return (x @ x.transpose(1, 2)).softmax(-1) @ x
 
 
+class Shifted(Small):
+    """A scalar added to a linear layer of one output: Core ML Tools' ``fuse_linear_bias`` fails on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x):
+        return super().forward(x) + 1.0
+
+
 class SliceOfEverything(Small):
     def forward(self, x):
         return super().forward(x[:, :, :16, :16])  # becomes an alias, which Core ML Tools does not know
@@ -150,6 +161,17 @@ def test_a_product_with_its_own_transpose_stays_one(tmp_path):
     assert first.x is first.y
     assert {first.transpose_x.val, first.transpose_y.val} == {True, False}
     assert (second.transpose_x.val, second.transpose_y.val) == (False, True)
+
+
+def test_a_scalar_added_to_one_output(tmp_path):
+    scored = attrs.evolve(TENSOR, outputs=(attrs.evolve(TENSOR.outputs[0], shape=(1, 1)),))
+    model = Shifted().eval()
+    image = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    path = lowered(model, tmp_path, methods=(scored,), precision="fp32")
+    (given,), (result,) = scored.inputs, scored.outputs
+    found = TARGET.open(path).run(scored.name, {given.name: image.numpy()})[result.name]
+    with torch.no_grad():
+        assert found == pytest.approx(model(image).numpy(), rel=1e-5)
 
 
 def test_metadata_is_written(path):

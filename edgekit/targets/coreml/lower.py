@@ -91,7 +91,7 @@ def _convert(ct: Any, job: LoweringJob, programs: Counterparts, folder: Path) ->
 
 
 def _passes(ct: Any, *, half: bool) -> Any:
-    """Return Core ML Tools' default passes with our own, and without the one that gives wrong programs.
+    """Return Core ML Tools' default passes with our own, and without two that fail.
 
     ``reduce_transposes`` (9.0) cancels a transpose that feeds a matmul against another one elsewhere:
 
@@ -99,11 +99,14 @@ def _passes(ct: Any, *, half: bool) -> Any:
 
     It stops with "not broadcastable" where n != c and is silently wrong where n == c. Without it EMOv2-5m has as
     many transposes as with it: ``merge_consecutive_transposes`` and ``fuse_transpose_matmul`` find the same ones.
+
+    ``fuse_linear_bias`` (9.0) asks a scalar for its last axis where it is added to a linear layer of one output (``self.score(x) + 1``):
+    "tuple index out of range".
     """
     pipeline = ct.PassPipeline.DEFAULT
-    pipeline.remove_passes({"common::reduce_transposes"})
+    pipeline.remove_passes({"common::reduce_transposes", "common::fuse_linear_bias"})
     with quiet():  # it imports Core ML Tools
-        from edgekit.targets.coreml import channel_norms, half_weights
+        from edgekit.targets.coreml import channel_norms, half_weights, stored  # noqa: F401  it registers how stored weights are written
     pipeline.append_pass(channel_norms.NAME)
     if half:
         pipeline.append_pass(half_weights.NAME)
