@@ -27,12 +27,21 @@ def _refused(reason: str, *names: str) -> tuple[Precision, ...]:
 _FLOAT = Precision(name="fp32", by="weights and arithmetic in float32")
 _NOT_WRITTEN = "edgekit does not write it for this target"
 _NO_TABLES = "the runtime has no weights that are looked up in a table: they would be stored, and read, in full"
-_PALETTES = ("palette8", "palette6", "palette4")
+_PALETTES = {"palette8": 256, "palette6": 64, "palette4": 16}
+_IN_HALVES = "arithmetic in half precision"
+_IN_FLOATS = "arithmetic in float32"
 
 COREML = (
     Precision(name="fp16", by="weights and arithmetic in half precision, but for what decides"),
     _FLOAT,
-    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32", *_PALETTES),
+    Precision(name="w8a8", by="8-bit weights, and what convolutions and linear layers read rounded to 8 bits; all else in half precision"),
+    *_refused("Core ML rounds activations in fixed ranges only", "w8a8-dynamic"),
+    Precision(name="w8a32", by=f"8-bit weights, a scale a row; {_IN_HALVES}"),
+    Precision(name="w4a32", by=f"4-bit weights, a scale for 32 of a row, from iOS 18 on; {_IN_HALVES}"),
+    *(
+        Precision(name=name, by=f"weights looked up in a table of {size}, from iOS 18 on in several; {_IN_HALVES}")
+        for name, size in _PALETTES.items()
+    ),
 )
 TFLITE = (
     _FLOAT,
@@ -58,5 +67,9 @@ ONNX = (
 COREAI = (
     _FLOAT,
     Precision(name="fp16", by="weights and arithmetic in half precision, but for what decides"),
-    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32", *_PALETTES),
+    Precision(name="w8a8", by="8-bit weights, and what convolutions and linear layers read rounded to 8 bits; all else in float32"),
+    *_refused(_NOT_WRITTEN, "w8a8-dynamic"),
+    Precision(name="w8a32", by=f"8-bit weights, a scale a row; {_IN_FLOATS}"),
+    Precision(name="w4a32", by=f"4-bit weights, a scale for 32 of a row; {_IN_FLOATS}"),
+    *(Precision(name=name, by=f"weights looked up in tables of {size}; {_IN_FLOATS}") for name, size in _PALETTES.items()),
 )

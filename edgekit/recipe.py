@@ -17,7 +17,16 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen
 
-from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, WITHOUT_FUNCTIONS, TargetFacts, target_facts
+from edgekit.capabilities import (
+    BACKENDS,
+    DEPLOYMENT_TARGETS,
+    FIRST_WITH_FUNCTIONS,
+    FIRST_WITH_PRECISION,
+    WITHOUT_FUNCTIONS,
+    TargetFacts,
+    is_older,
+    target_facts,
+)
 from edgekit.errors import RecipeError, UnknownNameError, UsageError
 from edgekit.quantization.scheme import SCHEMES, Scheme, scheme_of
 
@@ -129,6 +138,13 @@ class Recipe:
                 why=f"a package holds several functions from {FIRST_WITH_FUNCTIONS} on",
                 hint=f"--deployment-target {FIRST_WITH_FUNCTIONS}, or leave out --early-exit: one graph with all exits, to be chosen from outside",
             )
+        first = FIRST_WITH_PRECISION.get(self.precision)
+        if first is not None and self.deployment_target is not None and is_older(self.deployment_target, first):
+            raise UsageError(
+                f"{self.deployment_target} has no Core ML packages of {self.precision}",
+                why=f"they came with {first}",
+                hint=f"--deployment-target {first}, or leave it out",
+            )
         if self.atol is not None:
             check_atol(self.atol)
         self._check_quantization()
@@ -176,7 +192,9 @@ class Recipe:
         """Return the recipe for an artifact with this many methods: where nothing was asked for, the oldest system that can hold them."""
         if self.target != "coreml" or self.deployment_target is not None:
             return self
-        return attrs.evolve(self, deployment_target=DEPLOYMENT_TARGETS[0] if count == 1 else FIRST_WITH_FUNCTIONS)
+        usual = DEPLOYMENT_TARGETS[0] if count == 1 else FIRST_WITH_FUNCTIONS
+        first = FIRST_WITH_PRECISION.get(self.precision, usual)
+        return attrs.evolve(self, deployment_target=first if is_older(usual, first) else usual)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -186,7 +204,7 @@ class Recipe:
         """
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # not TOML, not text, or an integer with thousands of digits
             raise RecipeError(f"cannot read recipe {path}", why=str(error)) from error
         return cls.from_table(table, source=path)
 
@@ -248,7 +266,7 @@ def check_atol(atol: float) -> None:
 
     :raises UsageError: negative, infinite or not a number.
     """
-    if not (math.isfinite(atol) and atol >= 0):
+    if not 0 <= atol <= math.nextafter(math.inf, 0):  # of an integer with more digits than a float has isfinite makes no float
         raise UsageError(f"atol is {atol}; a limit is a number, zero or more")
 
 

@@ -40,6 +40,15 @@ def test_defaults_of_each_target(target, expected):
     assert (recipe.target, recipe.precision, recipe.input, recipe.backend, recipe.deployment_target) == expected
 
 
+def test_a_precision_may_need_a_later_system():
+    recipe = Recipe(model="emov2-1m", target="coreml", precision="w4a32")
+    assert recipe.for_methods(1).deployment_target == "iOS18"
+    assert attrs.evolve(recipe, precision="w8a8").for_methods(1).deployment_target == "iOS17"
+    with pytest.raises(UsageError, match="iOS17 has no Core ML packages of w4a32") as caught:
+        attrs.evolve(recipe, deployment_target="iOS17")
+    assert caught.value.hint == "--deployment-target iOS18, or leave it out"
+
+
 def test_the_oldest_system_that_can_hold_the_methods():
     recipe = Recipe(model="emov2-1m", target="coreml")
     assert [recipe.for_methods(count).deployment_target for count in (1, 2)] == ["iOS17", "iOS18"]

@@ -5,6 +5,7 @@ iOS 16 has packed bits and a shape, iOS 18 tensors of small integers; the operat
 
 import math
 
+import numpy as np
 import torch
 
 from edgekit.mil.operators.context import OperatorError, Tensor, integer, integers
@@ -51,14 +52,14 @@ def constexpr_lut_to_dense(*, indices: Tensor, lut: Tensor, shape: Tensor | None
 
 def _looked_up(indices: Tensor, lut: Tensor, vector_axis: Tensor | None) -> Tensor:
     groups, (entries, length) = lut.shape[:-2], lut.shape[-2:]
-    palette = torch.zeros((), dtype=torch.int64)
+    palette = torch.zeros((), dtype=torch.int32)
     for axis, (size, count) in enumerate(zip(indices.shape, groups, strict=True)):
         if size % count:
             raise ValueError(f"{count} palettes for {size} indices on axis {axis}")
         sizes = [1] * indices.ndim
         sizes[axis] = -1
-        palette = palette * count + (torch.arange(size) // (size // count)).reshape(sizes)
-    found = lut.reshape(-1, length)[palette * entries + indices.long()]
+        palette = palette * count + (torch.arange(size, dtype=torch.int32) // (size // count)).reshape(sizes)
+    found = lut.reshape(-1, length)[palette * entries + indices.int()]
     if length == 1:
         return found.squeeze(-1)
     if vector_axis is None:
@@ -68,9 +69,11 @@ def _looked_up(indices: Tensor, lut: Tensor, vector_axis: Tensor | None) -> Tens
 
 
 def _unpacked(packed: Tensor, count: int, bits: int) -> Tensor:
-    """Return unsigned integers of so many bits; the first lies in the lowest bits of the first byte."""
-    flat = ((packed.long()[:, None] >> torch.arange(8)) & 1).flatten()[: count * bits]
-    return (flat.reshape(count, bits) << torch.arange(bits)).sum(1)
+    """Return unsigned integers of so many bits; the first lies in the lowest bits of the first byte. It takes eight bytes for one, no more."""
+    if bits == 8:
+        return packed[:count].int()
+    flat = np.unpackbits(packed.numpy(), bitorder="little")[: count * bits]
+    return torch.from_numpy(np.packbits(flat.reshape(count, bits), axis=1, bitorder="little")).squeeze(1).int()
 
 
 def constexpr_sparse_to_dense(*, nonzero_data: Tensor, mask: Tensor, shape: Tensor | None = None) -> Tensor:

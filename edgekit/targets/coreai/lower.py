@@ -13,6 +13,7 @@ from edgekit.targets.coreai.canonical import canonicalise
 from edgekit.targets.coreai.guard import vouch_for
 from edgekit.targets.coreai.half import in_half_precision
 from edgekit.targets.coreai.methods import interface_of, methods_of, stored
+from edgekit.targets.coreai.quantize import quantized
 from edgekit.targets.coreai.toolbox import Toolbox, coreai
 from edgekit.targets.layouts import layouts_as_text
 
@@ -44,7 +45,7 @@ def _convert(tools: Toolbox, job: LoweringJob) -> Any:
     converter = tools.TorchConverter(mode=tools.TorchConverter.Mode.RELEASE)
     for method in job.methods:
         converter.add_exported_program(
-            _prepared(tools, job.programs[method.name], job.recipe.precision),
+            _prepared(tools, job, method.name),
             entrypoint_name=method.name,
             input_names=[tensor.name for tensor in method.inputs],
             output_names=[tensor.name for tensor in method.outputs],
@@ -54,9 +55,12 @@ def _convert(tools: Toolbox, job: LoweringJob) -> Any:
     return program
 
 
-def _prepared(tools: Toolbox, program: ExportedProgram, precision: str) -> ExportedProgram:
+def _prepared(tools: Toolbox, job: LoweringJob, method: str) -> ExportedProgram:
     """Return the program in the precision and the operators that the converter takes. Its table keeps gelu, silu and layer_norm whole."""
-    if precision == "fp16":
+    program = job.programs[method]
+    if job.quantization is not None:
+        program = quantized(program, method, job.quantization)
+    if job.recipe.precision == "fp16":
         program = in_half_precision(program)
     return program.run_decompositions(tools.get_decomp_table())
 

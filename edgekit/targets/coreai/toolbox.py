@@ -27,6 +27,7 @@ def coreai() -> Toolbox:
         from coreai.authoring import AIModelAsset
         from coreai.runtime import NDArray
         from coreai_torch import TorchConverter, get_decomp_table
+        from coreai_torch._compression import custom_layers  # noqa: F401  it registers the operators of stored weights
     return Toolbox(
         TorchConverter=TorchConverter,
         get_decomp_table=get_decomp_table,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch.export import ExportedProgram
 
-from edgekit.capabilities import FIRST_WITH_FUNCTIONS, WITHOUT_FUNCTIONS
+from edgekit.capabilities import DEPLOYMENT_TARGETS, FIRST_WITH_FUNCTIONS, WITHOUT_FUNCTIONS
 from edgekit.errors import LoweringError
 from edgekit.interface import MethodSpec, TensorSpec
 from edgekit.quiet import quiet
@@ -17,6 +17,7 @@ from edgekit.targets.coreml.classifier import make_classifier
 from edgekit.targets.coreml.package import write_package
 from edgekit.targets.coreml.precision import compute_precision
 from edgekit.targets.coreml.prepare import prepared
+from edgekit.targets.coreml.quantize import quantize
 from edgekit.targets.coreml.share import share_constants
 from edgekit.targets.coreml.toolbox import coremltools
 from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
@@ -59,7 +60,15 @@ def counterparts(job: LoweringJob) -> Counterparts:
     :raises LoweringError: a picture is asked for, and the model does not say how pixels are normalised.
     """
     with quiet():  # torch warns about its own copying
-        return {method.name: prepared(job.programs[method.name], method, job.metadata) for method in job.methods}
+        programs = {method.name: prepared(job.programs[method.name], method, job.metadata) for method in job.methods}
+    if job.quantization is not None:
+        for method, program in programs.items():
+            quantize(program, method, job.quantization, _system(job))
+    return programs
+
+
+def _system(job: LoweringJob) -> str:
+    return job.recipe.deployment_target or DEPLOYMENT_TARGETS[0]
 
 
 def _require_one_function_or_ios18(job: LoweringJob) -> None:
@@ -122,9 +131,9 @@ def _convert_method(ct: Any, job: LoweringJob, program: ExportedProgram, method:
         convert_to="mlprogram",
         inputs=[_input_type(ct, tensor) for tensor in method.inputs],
         outputs=outputs,
-        minimum_deployment_target=getattr(ct.target, job.recipe.deployment_target or "iOS17"),
+        minimum_deployment_target=getattr(ct.target, _system(job)),
         compute_precision=compute_precision(ct, job.recipe.precision, program),
-        pass_pipeline=_passes(ct, half=job.recipe.precision == "fp16"),
+        pass_pipeline=_passes(ct, half=job.recipe.precision != "fp32"),
         skip_model_load=True,
         package_dir=str(place),
     )

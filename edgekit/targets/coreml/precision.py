@@ -17,8 +17,11 @@ _FULL = 1
 
 
 def compute_precision(ct: Any, precision: str, program: ExportedProgram) -> Any:
-    """Return Core ML Tools' ``compute_precision`` for a program, whose nodes in full precision get a handle here."""
-    if precision != "fp16":
+    """Return Core ML Tools' ``compute_precision`` for a program, whose nodes in full precision get a handle here.
+
+    What is quantized computes in half precision: a package of integers in float32 would leave the Neural Engine.
+    """
+    if precision == "fp32":
         return ct.precision.FLOAT32
     full = [node for node in program.graph.nodes if in_full_precision(node)]
     if not full:

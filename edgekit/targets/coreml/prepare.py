@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, InputSpec, OutputKind, OutputSpec, TensorArgument
+from torch.export.graph_signature import InputKind, OutputKind, OutputSpec, TensorArgument
 from torch.fx import Node
 
 from edgekit.errors import LoweringError
 from edgekit.interface import MethodSpec, Preprocessing
 from edgekit.targets.base import Metadata
+from edgekit.targets.stored_weights import add_constant
 
 _CONVOLUTION = torch.ops.aten.conv2d.default
 _ALIASES = (torch.ops.aten.alias.default, torch.ops.aten.lift_fresh_copy.default)
@@ -91,14 +92,14 @@ def normalise_pixels(program: ExportedProgram, name: str, preprocessing: Preproc
     users = list(image.users)
     embedding = _unpadded_convolution(program, image)
     m, a, c = (torch.from_numpy(value) for value in normalisation(preprocessing))
-    subtracted = _add_constant(program, f"{name}_m", m)
+    subtracted = add_constant(program, f"{name}_m", m)
     with program.graph.inserting_after(_last_placeholder(program)):
         shifted = _call(program, torch.ops.aten.sub.Tensor, (image, subtracted), like=image)
     if embedding is not None:
         _fold_into(program, embedding, a, c)
         embedding.replace_input_with(image, shifted)
         return
-    factor, offset = (_add_constant(program, f"{name}_{part}", value) for part, value in (("a", a), ("c", c)))
+    factor, offset = (add_constant(program, f"{name}_{part}", value) for part, value in (("a", a), ("c", c)))
     with program.graph.inserting_after(shifted):
         scaled = _call(program, torch.ops.aten.mul.Tensor, (shifted, factor), like=image)
     with program.graph.inserting_after(scaled):
@@ -127,7 +128,7 @@ def _fold_into(program: ExportedProgram, convolution: Node, a: Tensor, c: Tensor
     w = _stored(program, weight).double()
     shift = (w * c.double()).sum(dim=(1, 2, 3))
     b = shift if bias is None else _stored(program, bias).double() + shift
-    folded = (_add_constant(program, f"{convolution.name}_{part}", value.float()) for part, value in (("weight", w * a.double()), ("bias", b)))
+    folded = (add_constant(program, f"{convolution.name}_{part}", value.float()) for part, value in (("weight", w * a.double()), ("bias", b)))
     convolution.args = (x, *folded, *rest)
 
 
@@ -153,22 +154,6 @@ def add_probabilities(program: ExportedProgram) -> None:
         probabilities = _call(program, torch.ops.aten.softmax.int, (logits, -1), like=logits)
     output.args = ((*output.args[0], probabilities),)
     program.graph_signature.output_specs.append(OutputSpec(kind=OutputKind.USER_OUTPUT, arg=TensorArgument(name=probabilities.name), target=None))
-
-
-def _add_constant(program: ExportedProgram, name: str, tensor: Tensor) -> Node:
-    """Add a buffer before all other inputs."""
-    graph = program.graph
-    first = next(iter(graph.nodes))
-    fake_mode = next(node.meta["val"].fake_mode for node in graph.nodes if hasattr(node.meta.get("val"), "fake_mode"))
-    with graph.inserting_before(first):
-        node: Node = graph.placeholder(name)
-    node.meta["val"] = fake_mode.from_tensor(tensor, static_shapes=True)
-    target = f"edgekit_{name}"
-    program.state_dict[target] = tensor
-    program.graph_signature.input_specs.insert(
-        0, InputSpec(kind=InputKind.BUFFER, arg=TensorArgument(name=node.name), target=target, persistent=True)
-    )
-    return node
 
 
 def _last_placeholder(program: ExportedProgram) -> Node:
