@@ -1,0 +1,5 @@
+package org.pytorch.executorch;
+
+public class MethodMetadata {
+    public String[] getBackends() { return null; }
+}
