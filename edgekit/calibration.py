@@ -94,9 +94,11 @@ def draw(data: str, scheme: Scheme, preprocessing: Preprocessing, *, count: int 
     labelled, note = _usable_labels(pictures, classes)
     # Half of what is left over stays with the rest, so that the draws are not all the same pictures.
     judged = SampleStream(pictures=pictures, preprocessing=preprocessing).take(min(JUDGED, max(FEWEST_JUDGED, (available - count) // 2)))
-    taken = {sample.name for sample in judged.samples}
+    taken = {sample.name for sample in judged.samples} | {one.name for one in judged.skipped}
     rest = Part(whole=pictures, numbers=tuple(index for index in range(available) if pictures.name(index) not in taken))
-    drawn = [SampleStream(pictures=rest, preprocessing=preprocessing, seed=seed).take(count) for seed in range(DRAWS)] if count else []
+    drawn = (
+        [SampleStream(pictures=rest, preprocessing=preprocessing, seed=seed, whole=available).take(count) for seed in range(DRAWS)] if count else []
+    )
     return Draws(judged=judged, drawn=tuple(drawn), labels=judged.labels if labelled else None, note=note)
 
 

@@ -9,6 +9,7 @@ What is published is draw 0's; that the others are as good shows that this was n
 
 import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -105,31 +106,27 @@ def lower_quantized(
             inputs = _as_programs_take_them(reference, source, sources, job.methods)
             plan = decide(recipe, facts, source.name, job.programs, job.methods, inputs, trained=source.trained)
             step.detail = describe_plan(plan)
-    kept = {} if plan is None else plan.kept_float(groups_of(job.programs))
+    groups = groups_of(job.programs)
+    kept, stored = ({}, {}) if plan is None else (plan.kept_float(groups), plan.stored(groups))
     tolerance = quantized_tolerance(recipe.precision, accuracy_budget=recipe.accuracy_budget, sqnr=recipe.sqnr, trained=source.trained)
-    samples, cases, labels = _reference_of(reference, facts)
     found: list[Judgement | CannotRunHere] = []
     counterparts: Counterparts = {}
     for number, calibration in enumerate(calibrations or [{}]):
         which = f", draw {number}" if len(calibrations) > 1 else ""
         with stage(listener, f"{facts.name}: lower{which}") as step:
             place = job.destination if number == 0 else job.destination.with_name(f"draw{number}-{job.destination.name}")
-            quantization = Quantization(scheme=scheme, kept_float=kept, calibration=calibration)
+            quantization = Quantization(scheme=scheme, kept_float=kept, stored=stored, calibration=calibration)
             made = target.lower(attrs.evolve(job, quantization=quantization, destination=place))
             counterparts = made if number == 0 else counterparts
             step.detail = f"{artifact.size_bytes(place) / 1e6:.2f} MB {recipe.precision}"
         with stage(listener, f"{facts.name}: judge{which}") as step:
-            try:
-                actual = run_as_apps_do(target.open(place), job.methods, cases, samples)
-            except CannotRunHere as error:
-                found.append(error)
-                step.detail = f"NOT EXECUTED: {error.summary}"
-                break
-            found.append(judge(actual, cases, samples, labels, tolerance))
+            found.append(judge_file(target, facts, place, job.methods, reference, tolerance))
             step.detail = describe_judgement(found[-1])
         if number:
             _remove(place)
-    parity = _parity(found, target.executed_by, tolerance)
+        if isinstance(found[-1], CannotRunHere):
+            break
+    parity = parity_of(found, target.executed_by, tolerance)
     judgements = [row for row in found if isinstance(row, Judgement)]
     return Made(
         counterparts=counterparts,
@@ -139,6 +136,18 @@ def lower_quantized(
         plan=plan,
         notes=_notes(reference.draws),
     )
+
+
+def judge_file(
+    target: Target, facts: TargetFacts, path: Path, methods: Sequence[MethodSpec], reference: Reference, tolerance: Tolerance
+) -> Judgement | CannotRunHere:
+    """Run a file on the reference's pictures and judge it; what cannot run here is returned, not raised."""
+    samples, cases, labels = _reference_of(reference, facts)
+    try:
+        actual = run_as_apps_do(target.open(path), methods, cases, samples)
+    except CannotRunHere as error:
+        return error
+    return judge(actual, cases, samples, labels, tolerance)
 
 
 def require_quality(made: Made, name: str) -> None:
@@ -237,7 +246,8 @@ def _reference_of(reference: Reference, facts: TargetFacts) -> tuple[tuple[Sampl
     return samples[:_JUDGED_SLOWLY], fewer, None if labels is None else labels[:_JUDGED_SLOWLY]
 
 
-def _parity(found: Sequence[Judgement | CannotRunHere], executed_by: str, tolerance: Tolerance) -> Parity:
+def parity_of(found: Sequence[Judgement | CannotRunHere], executed_by: str, tolerance: Tolerance) -> Parity:
+    """Return the first judgement as a parity; it fails where the others show that it was luck."""
     first = found[0]
     if isinstance(first, CannotRunHere):
         return Parity(verdict="not_executed", executed_by=None, tolerance=tolerance, reason=first.summary)

@@ -15,6 +15,7 @@ from edgekit.methods import method_sources
 from edgekit.models.source import SourceModel, load_source
 from edgekit.programs import lowered_programs
 from edgekit.recipe import Recipe, check_atol, portable_name
+from edgekit.rejudge import judge_again
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import eager_cases
@@ -26,7 +27,13 @@ from edgekit.verification.tolerances import tolerance_for
 
 
 def verify(
-    path: str | Path, *, model: str | None = None, weights: str | Path | None = None, atol: float | None = None, samples: int | None = None
+    path: str | Path,
+    *,
+    model: str | None = None,
+    weights: str | Path | None = None,
+    atol: float | None = None,
+    samples: int | None = None,
+    data: str | None = None,
 ) -> Parity:
     """Rebuild the eager model from an artifact's manifest, run both, and compare.
 
@@ -37,6 +44,7 @@ def verify(
     :param weights: the checkpoint the artifact was exported with; it has to be the same file, by hash.
     :param atol: limit for the largest absolute error, instead of the table's row.
     :param samples: on how many inputs, nine or more; ``None``: as many as its export had.
+    :param data: where the pictures are that a quantized artifact was judged with, if they were a folder.
     :raises ArtifactError: no manifest and no ``model``, or the artifact is not what its manifest says.
     :raises BadInputError: the weights are missing or another file, or the model's file is not found.
     :raises UsageError: ``model`` is another one, ``atol`` is no limit, fewer ``samples`` than nine, or a number of them without a manifest.
@@ -82,6 +90,8 @@ def verify(
             what=f"{', '.join(method.name for method in methods)}; the model: {', '.join(cases)}",
             hint="export again with --overwrite",
         )
+    if recipe.scheme.quantized:
+        return judge_again(target, facts, path, manifest, recipe, source, sources, methods, data)
     counterparts = lowered_programs(recipe, source, sources, methods, cases)
     return check_artifact(target, path, methods, pictures, cases, tolerance, counterparts)
 

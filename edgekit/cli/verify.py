@@ -22,6 +22,9 @@ def verify(
     weights: Annotated[Path | None, typer.Option(help="The checkpoint it was exported with.")] = None,
     atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
     samples: Annotated[int | None, typer.Option(help="On how many inputs, 9 or more; by default as many as its export had.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Of a quantized artifact: the folder of pictures it was exported with.", metavar="DIR|NAME")
+    ] = None,
     provenance: Annotated[
         bool, typer.Option("--provenance", help="First hold the statement and the bill of materials beside it to its files and its manifest.")
     ] = False,
@@ -37,6 +40,7 @@ def verify(
     edgekit verify emov2-5m_224_fp32.onnx --weights EMOv2_5M_224.pth --json
     edgekit verify chase-tiny_32_fp32.pte --samples 256
     edgekit verify emov2-5m_224_fp32.tflite --provenance
+    edgekit verify emov2-5m_224_w8a8.tflite --data pictures/
     edgekit verify converted_elsewhere.mlpackage --model my_net.py:build
     """
     from edgekit.pipeline import require_parity
@@ -49,7 +53,7 @@ def verify(
 
         check_provenance(artifact)
     with stdout_to_stderr():
-        parity = run(artifact, model=model, weights=weights, atol=atol, samples=samples)
+        parity = run(artifact, model=model, weights=weights, atol=atol, samples=samples, data=data)
     found = {"artifact": str(artifact), "parity": parity.to_json(), **({"provenance": "checked"} if provenance else {})}
     try:
         require_parity(parity, artifact.name)

@@ -79,11 +79,15 @@ class Taken:
 
 @frozen(kw_only=True)
 class SampleStream:
-    """Samples of a set of pictures in the order of ``seed``, made for a model by ``preprocessing``."""
+    """Samples of a set of pictures in the order of ``seed``, made for a model by ``preprocessing``.
+
+    ``whole``: of a part of a set, how many the whole has: the share that cannot be read is the whole's.
+    """
 
     pictures: Pictures
     preprocessing: Preprocessing
     seed: int = 0
+    whole: int | None = None
 
     def order(self) -> list[int]:
         """Return the pictures' numbers in the order in which they are drawn; a smaller ``take`` is always the beginning of a larger one."""
@@ -114,7 +118,7 @@ class SampleStream:
                 pixels = to_pixels(self.pictures.image(content), self.preprocessing)
             except BadInputError as error:
                 skipped.append(Skipped(name=name, why=error.why or error.summary))
-                _check_share(skipped, self.pictures)
+                _check_share(skipped, self.pictures, self.whole or available)
                 continue
             samples.append(LabelledSample(name=name, label=label, pixels=pixels))
             total.update(hashlib.sha256(content).digest() + (_NO_LABEL if label is None else label).to_bytes(8, "little", signed=True))
@@ -133,11 +137,11 @@ class SampleStream:
         )
 
 
-def _check_share(skipped: list[Skipped], pictures: Pictures) -> None:
+def _check_share(skipped: list[Skipped], pictures: Pictures, count: int) -> None:
     """Refuse a set as soon as those found unreadable so far are too many, even if all that follow can be read."""
-    if len(skipped) > MAX_UNREADABLE_SHARE * len(pictures):
+    if len(skipped) > MAX_UNREADABLE_SHARE * count:
         raise BadInputError(
-            f"{len(skipped)} of the {len(pictures)} pictures in {pictures.origin} cannot be read, if not more",
+            f"{len(skipped)} of the {count} pictures in {pictures.origin} cannot be read, if not more",
             what=_named(skipped),
             why=f"more than {MAX_UNREADABLE_SHARE:.0%} are left out: what remains might not stand for the whole",
             hint="replace or remove them",

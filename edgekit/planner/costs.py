@@ -27,11 +27,15 @@ _CANNOT = float("inf")
 
 @frozen(kw_only=True)
 class CostTable:
-    """One target's table; ``provenance`` is what a plan says of it."""
+    """One target's table; ``provenance`` is what a plan says of it.
+
+    ``widens_weights``: whether weights of 8 bits may serve operators in floats, widened when a file is loaded: smaller, and no slower.
+    """
 
     target: str
     ns: Mapping[str, Mapping[str, Any]] = field(repr=False)
     provenance: Mapping[str, Any]
+    widens_weights: bool = False
 
     @property
     def conversion_ns(self) -> float:
@@ -54,7 +58,7 @@ def cost_table(target: str) -> CostTable | None:
     if not file.is_file():
         return None
     document = json.loads(file.read_text(encoding="utf-8"))
-    return CostTable(target=target, ns=document["ns"], provenance=document["measured"])
+    return CostTable(target=target, ns=document["ns"], provenance=document["measured"], widens_weights=document.get("widens_weights", False))
 
 
 def _values(node: fx.Node) -> int:

@@ -24,7 +24,7 @@ from edgekit.interface import MethodSpec
 from edgekit.planner.costs import CostTable, cost_table
 from edgekit.planner.groups import Group, groups_of, nodes_of
 from edgekit.planner.plan import Decision, Plan, read_plan
-from edgekit.planner.sensitivity import Recording, noise_by_group, record, together, working
+from edgekit.planner.sensitivity import WITH_WEIGHTS, Recording, noise_by_group, record, together, working
 from edgekit.quantization.islands import Cost, integer_operators
 from edgekit.recipe import Recipe
 from edgekit.verification.judged import answering
@@ -81,13 +81,17 @@ def decide(
     savings = {key: sum(floats - integers for floats, integers in pairs if integers != math.inf) for key, pairs in costs.items()}
     # Methods in a row hand their errors on: each gets its share.
     wanted = 10 ** (-(limit_db + _HEADROOM_DB) / 10) / len(programs)
+    weighty = [group for group in groups if group.kind in WITH_WEIGHTS and _float_bytes(programs, group)]
+    stores = table is not None and table.widens_weights and max(_together(recordings, [], weighty), default=0.0) <= wanted / 2
     allowed, expected = wanted, 0.0
     for _ in range(_ROUNDS):
         for key in _dropped(noise, integers, savings, allowed):
             pinned[key] = reasons[key] = f"alone it takes the outputs to {_db(noise[key]):.0f} dB"
         integers = _cheapest(programs, groups, table, pinned)
         reasons |= {group.key: _FOLLOWS for group in groups if group.key not in integers and group.key not in reasons}
-        expected = max((_together(recordings, groups, integers)), default=0.0)
+        chosen = [group for group in groups if group.key in integers]
+        stored = [group for group in weighty if stores and group.key not in integers]
+        expected = max(_together(recordings, chosen, stored), default=0.0)
         if expected <= wanted or not integers:
             break
         allowed *= min(0.7, wanted / expected)
@@ -100,8 +104,9 @@ def decide(
             quantized=group.key in integers,
             why=None if group.key in integers else reasons[group.key],
             sqnr_db=round(_db(noise[group.key]), 2) if group.key in noise else None,
+            weight_bits=None if group not in weighty else 8 if stores or group.key in integers else 32,
             cost_ms=None if table is None or group.key in integers else round(savings[group.key] / 1e6, 4),
-            cost_bytes=0 if group.key in integers else _float_bytes(programs, group),
+            cost_bytes=0 if stores or group.key in integers or group not in weighty else _float_bytes(programs, group),
         )
         for group in groups
     )
@@ -229,9 +234,8 @@ def _dropped(noise: Mapping[Key, float], integers: frozenset[Key], savings: Mapp
     return found
 
 
-def _together(recordings: Mapping[str, Recording], groups: Sequence[Group], integers: frozenset[Key]) -> list[float]:
-    chosen = [group for group in groups if group.key in integers]
-    return [power for method, recording in recordings.items() for power in together(recording, method, chosen)]
+def _together(recordings: Mapping[str, Recording], groups: Sequence[Group], stored: Sequence[Group]) -> list[float]:
+    return [power for method, recording in recordings.items() for power in together(recording, method, groups, stored=stored)]
 
 
 def _costs(programs: Mapping[str, ExportedProgram], groups: Sequence[Group], table: CostTable | None) -> dict[Key, list[tuple[float, float]]]:

@@ -27,7 +27,9 @@ class Decision:
     :param nodes: how many. :param why: ``None`` where it is quantized.
     :param sqnr_db: of the logits with only this group rounded; ``None``: not measured.
     :param cost_ms: what staying in floats costs, by the cost table, borders between floats and integers included; 0 or less: it saves time.
-    :param cost_bytes: what it costs in the file: weights in four bytes instead of one.
+    :param weight_bits: its weights are stored in; ``None``: it has none. Also in floats it may have weights of 8 bits, which are widened when the
+        file is loaded.
+    :param cost_bytes: what weights in four bytes instead of one cost in the file.
     """
 
     method: str
@@ -37,6 +39,7 @@ class Decision:
     quantized: bool
     why: str | None = None
     sqnr_db: float | None = None
+    weight_bits: int | None = None
     cost_ms: float | None = None
     cost_bytes: int = 0
 
@@ -88,6 +91,14 @@ class Plan:
             if not quantized[group.key]:
                 kept[group.method].update(group.nodes)
         return {method: frozenset(nodes) for method, nodes in kept.items()}
+
+    def stored(self, groups: Sequence[Group]) -> dict[str, frozenset[str]]:
+        """Return by method the names of the nodes that compute in floats with weights of 8 bits."""
+        stored = {row.key for row in self.groups if not row.quantized and row.weight_bits == 8}
+        return {
+            method: frozenset(node for group in groups if group.method == method and group.key in stored for node in group.nodes)
+            for method in {group.method for group in groups}
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -145,6 +156,7 @@ def _decision(row: Any, where: str) -> Decision:
         quantized=fields.flag("quantized"),
         why=None if fields.is_null("why") else fields.text("why"),
         sqnr_db=_number(fields, "sqnr_db"),
+        weight_bits=None if fields.is_null("weight_bits") else fields.integer("weight_bits"),
         cost_ms=_number(fields, "cost_ms"),
         cost_bytes=fields.integer("cost_bytes"),
     )

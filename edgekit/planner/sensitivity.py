@@ -29,7 +29,8 @@ from edgekit.quantization.ranges import Histogram
 _PROBES = 8
 _LEVELS = 255
 _WEIGHT_LEVEL = 127
-_WITH_WEIGHTS = ("conv", "depthwise", "linear")
+WITH_WEIGHTS = ("conv", "depthwise", "linear")
+"""Kinds of groups whose weights are rounded, too."""
 
 
 @frozen
@@ -57,7 +58,12 @@ class _Run(fx.Interpreter):
             return super().run_node(n)
         args, kwargs = pytree.tree_map_only(fx.Node, lambda source: self.read(n, source, self.env[source]), (n.args, n.kwargs))
         target: Any = n.target
-        return self.wrote(n, target(*args, **kwargs))
+        if not _writes_in_place(target):
+            return self.wrote(n, target(*args, **kwargs))
+        # What is written to may be a weight, or a value whose gradient is asked for; who reads it later reads what was written.
+        value = self.wrote(n, target(args[0].clone(), *args[1:], **kwargs))
+        self.env[n.args[0]] = value  # type: ignore[index]
+        return value
 
     def go(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         given = iter(inputs)
@@ -69,6 +75,11 @@ class _Run(fx.Interpreter):
                 name = str(spec.target)
                 arguments.append(self.program.state_dict[name] if name in self.program.state_dict else self.program.constants[name])
         return list(self.run(*arguments))
+
+
+def _writes_in_place(target: Any) -> bool:
+    """Whether an operator writes to its first argument: ``relu_``, ``add_``."""
+    return isinstance(target, torch._ops.OpOverload) and target._schema.arguments[:1] != [] and target._schema.arguments[0].is_write  # noqa: SLF001
 
 
 def record(program: ExportedProgram, inputs: Sequence[tuple[Tensor, ...]]) -> Recording:
@@ -165,24 +176,29 @@ def _tracked(value: Tensor) -> Tensor:
 
 
 def _is_weight(group: Group, value: Tensor) -> bool:
-    return group.kind in _WITH_WEIGHTS and value.ndim > 1
+    return group.kind in WITH_WEIGHTS and value.ndim > 1
 
 
-def together(recording: Recording, method: str, groups: Sequence[Group]) -> list[float]:
+def together(recording: Recording, method: str, groups: Sequence[Group], *, stored: Sequence[Group] = ()) -> list[float]:
     """Run a method with all of these groups rounded, and return the power of the error over that of the signal, an output each.
 
     Over all samples of the recording; outputs in the program's order, those that are no floats left out.
+
+    :param stored: groups of which only the weights are rounded.
     """
     group_of = nodes_of(groups, method)
+    only_weights = nodes_of(stored, method)
     constants = _constants(recording.program)
     weights: dict[str, Tensor] = {}
 
     def read(node: fx.Node, source: fx.Node, value: Any) -> Any:
-        group = group_of.get(node.name)
+        group = group_of.get(node.name, only_weights.get(node.name))
         if group is None or not isinstance(value, Tensor) or not value.is_floating_point():
             return value
         if source.name in constants:
             return weights.setdefault(source.name, _rounded_weight(value)) if _is_weight(group, value) else value
+        if node.name in only_weights:
+            return value
         bounds = recording.ranges.get(source.name)
         return value if bounds is None else rounded(value, bounds)
 

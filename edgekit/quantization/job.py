@@ -14,11 +14,14 @@ class Quantization:
 
     :param scheme: of all that is not kept.
     :param kept_float: by method, the names of captured nodes that stay in floats; everything else is quantized where the target can.
+    :param stored: by method, those of them whose weights may be stored in integers all the same, where the target widens weights when it loads a
+        file: smaller, and as fast.
     :param calibration: by method, inputs by name in the order and layout of the method's spec, float32; empty where the scheme is not calibrated.
     """
 
     scheme: Scheme
     kept_float: Mapping[str, frozenset[str]] = field(factory=dict)
+    stored: Mapping[str, frozenset[str]] = field(factory=dict)
     calibration: Mapping[str, tuple[Mapping[str, np.ndarray], ...]] = field(factory=dict)
 
     def keeps(self, method: str, node: str) -> bool:

@@ -21,9 +21,11 @@ from attrs import frozen
 from edgekit.interface import CONFIDENCE, EXIT, LOGITS, MethodSpec
 from edgekit.manifest import native_method
 from edgekit.methods import handed_on
+from edgekit.policy.confidences import to_micro
+from edgekit.policy.replay import leave_by_thresholds
 from edgekit.targets.base import Executable
 from edgekit.verification.cases import Case
-from edgekit.verification.exits import answers_of, compare_exits
+from edgekit.verification.exits import answers_of, compare_exits, thresholds_between
 from edgekit.verification.feeding import run_method
 from edgekit.verification.parity import sqnr_db
 from edgekit.verification.samples import Sample
@@ -172,14 +174,22 @@ def least_drop(row: Answer, samples: int) -> float | None:
 
 
 def _exits(actual: Mapping[str, Outputs], cases: Mapping[str, Case], names: Sequence[str], tolerance: Tolerance) -> dict[str, Any] | None:
-    """Let every picture leave both under one policy, and count those that leave at the same exit."""
+    """Let every picture leave both under one policy, and count those that leave at the same exit.
+
+    Under eager's thresholds, and under thresholds that are fitted again, to the artifact's own confidences: rounding moves these all alike, and
+    then as many pictures leave where they did.
+    """
     eager, ours = answers_of({name: case.outputs for name, case in cases.items()}), answers_of(actual)
     if eager is None or ours is None or len(eager.logits) != len(ours.logits):
         return None
     found = compare_exits(eager, ours, names, attrs.evolve(tolerance, exit_tie=None))
+    again = thresholds_between(ours.confidence)
+    expected = leave_by_thresholds(to_micro(eager.confidence), found.thresholds_micro)
     return {
         "thresholds_micro": list(found.thresholds_micro),
         "eager_counts": list(found.counts),
         "same_exit": len(names) - len(found.differing),
         "other_class_at_same_exit": len(found.other_class),
+        "refitted_thresholds_micro": list(again),
+        "same_exit_refitted": int((leave_by_thresholds(to_micro(ours.confidence), again) == expected).sum()),
     }

@@ -1,7 +1,9 @@
 import json
+from importlib import resources
 
 import attrs
 import pytest
+from jsonschema import Draft202012Validator
 
 from edgekit.errors import BadInputError
 from edgekit.planner.groups import Group
@@ -10,7 +12,7 @@ from edgekit.planner.plan import Decision, Plan, read_plan
 ROWS = (
     Decision(method="forward", path="stem", kind="conv", nodes=1, quantized=True, sqnr_db=41.5),
     Decision(method="forward", path="norm", kind="norm", nodes=2, quantized=False, why="no such operator", cost_ms=0.5),
-    Decision(method="forward", path="head", kind="linear", nodes=1, quantized=False, why="alone 9 dB", cost_ms=1.5, cost_bytes=300),
+    Decision(method="forward", path="head", kind="linear", nodes=1, quantized=False, why="alone 9 dB", weight_bits=8, cost_ms=1.5),
 )
 PLAN = Plan(model="net", target="tflite", precision="w8a8", limit={"kind": "sqnr_db", "value": 20.0}, expected_sqnr_db=22.0, groups=ROWS)
 GROUPS = (
@@ -34,12 +36,26 @@ def test_a_plan_comes_back_as_it_was(file):
     assert read_plan(file(PLAN.to_json()), **FOR) == PLAN
 
 
+def test_a_plan_is_what_its_schema_says():
+    schema = json.loads((resources.files("edgekit") / "schemas" / "quantization_plan.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    document = json.loads(json.dumps(PLAN.to_json()))
+    validator.validate(document)
+    assert not validator.is_valid({**document, "more": 1})
+    assert not validator.is_valid({**document, "groups": [{**document["groups"][0], "quantized": 1}]})
+
+
 def test_a_manifest_holds_one(file):
     assert read_plan(file({"artifact": {}, "quantization": {"plan": PLAN.to_json(), "scheme": {}}}), **FOR) == PLAN
 
 
 def test_what_stays_in_floats_by_node():
     assert PLAN.kept_float(GROUPS) == {"forward": frozenset({"rsqrt", "layer_norm", "linear"})}
+
+
+def test_weights_that_are_stored_in_integers_all_the_same():
+    assert PLAN.stored(GROUPS) == {"forward": frozenset({"linear"})}
 
 
 def test_the_dearest_comes_first():

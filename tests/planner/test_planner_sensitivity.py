@@ -75,3 +75,27 @@ def test_rounding_keeps_zero_and_stays_within_half_a_step():
     assert float(rounded(torch.zeros(1), (-1.0, 3.0))) == 0.0
     assert len(coarse.unique()) <= 256
     assert torch.equal(rounded(values, (0.0, 0.0)), values)
+
+
+class InPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = nn.Conv2d(3, 8, 3)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, image):
+        x = self.stem(image)
+        torch.relu_(x)
+        x.add_(1.0)
+        return self.head(x.mean((2, 3)))
+
+
+def test_operators_that_write_in_place():
+    row = (torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)),)
+    program = capture("net", InPlace().eval(), row)
+    assert any(str(node.target) == "aten.relu_.default" for node in program.graph.nodes)
+    groups, recording = groups_of({"forward": program}), record(program, [row])
+    assert together(recording, "forward", []) == [0.0]
+    assert 0 < together(recording, "forward", groups)[0] < 1e-2
+    assert noise_by_group(recording, "forward", groups)["forward", "stem", "conv"] > 0

@@ -25,9 +25,11 @@ MOVING = frozenset(
 )
 """What moves values and computes nothing; of these, all but two in 8 bits as well."""
 _FLOAT_ONLY = frozenset(("SQUEEZE", "EXPAND_DIMS"))
+PRODUCTS = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"))
+"""What multiplies, and what an activation behind it is fused into."""
 DYNAMIC = frozenset(("CONV_2D", "FULLY_CONNECTED"))
 """What XNNPACK computes with the range of the value at hand."""
-STORED = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"))
+STORED = PRODUCTS
 """What may have weights in 8 bits that are widened when the file is loaded."""
 FOUR_BITS = frozenset(("CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"))
 """Likewise, in 4 bits."""

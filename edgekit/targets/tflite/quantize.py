@@ -15,26 +15,29 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from torch import fx
 
 from edgekit.quantization.job import Quantization
 from edgekit.quantization.ranges import Histogram
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.failure import module_path
-from edgekit.targets.tflite.integers import DYNAMIC, FOUR_BITS, MOVING, STATIC, STORED, following
+from edgekit.targets.tflite.integers import DYNAMIC, FOUR_BITS, MOVING, PRODUCTS, STATIC, STORED, following
 
 Array = np.ndarray
 _ABSENT = -1
+_LONGEST_FUSED = 4
+_PRODUCT = re.compile(r"conv|linear|addmm|matmul|\b[b]?mm\b")
 _UNIQUE = re.compile(rb"^(\d+)\.(\d+)(.*)$", re.DOTALL)
 
 
 @frozen(kw_only=True)
 class _Operator:
-    """One operator of a subgraph: what it is, the tensors it reads and writes by number, and the captured node it comes from."""
+    """One operator of a subgraph: what it is, the tensors it reads and writes by number, and the captured nodes that it was fused from."""
 
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    node: str | None
+    nodes: tuple[str, ...]
 
 
 def quantize(content: bytes, job: LoweringJob, quantization: Quantization) -> bytes:
@@ -49,7 +52,8 @@ def quantize(content: bytes, job: LoweringJob, quantization: Quantization) -> by
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     names = [[tensor.name for tensor in graph.tensors] for graph in model.subgraphs]
     methods = {signature.subgraphIndex: signature.signatureKey.decode() for signature in model.signatureDefs}
-    graphs = {index: _operators(model, index, _output_nodes(job, method)) for index, method in methods.items()}
+    graphs = {index: _operators(model, index, job, method) for index, method in methods.items()}
+    stored = {index: _stored(quantization, methods[index], operators, model.subgraphs[index], model.buffers) for index, operators in graphs.items()}
     chosen = {index: _chosen(quantization, methods[index], operators, model.subgraphs[index], model.buffers) for index, operators in graphs.items()}
     for index, graph in enumerate(model.subgraphs):
         for number, tensor in enumerate(graph.tensors):
@@ -57,6 +61,7 @@ def quantize(content: bytes, job: LoweringJob, quantization: Quantization) -> by
     unique = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     quantizer = Quantizer(bytearray(unique))
     _set_recipe(quantizer, quantization, graphs, chosen)
+    _store_weights(quantizer, quantization.scheme.weight_bits, graphs, {index: stored[index] - chosen[index] for index in graphs})
     ranges = _ranges(unique, quantization, methods, graphs, chosen, model) if quantization.scheme.calibrated else None
     if not quantizer.get_quantization_recipe():
         return _named(content, names, job)
@@ -75,20 +80,20 @@ def _output_nodes(job: LoweringJob, method: str) -> dict[str, str]:
     return dict(zip((tensor.name for tensor in spec.outputs), map(str, job.programs[method].graph_signature.user_outputs), strict=True))
 
 
-def _operators(model: Any, index: int, outputs: Mapping[str, str]) -> list[_Operator]:
+def _operators(model: Any, index: int, job: LoweringJob, method: str) -> list[_Operator]:
     from ai_edge_litert import schema_py_generated
 
     names = {code: name for name, code in vars(schema_py_generated.BuiltinOperator).items() if isinstance(code, int)}
-    graph = model.subgraphs[index]
-    return [
-        _Operator(
-            kind=names[max(model.operatorCodes[operator.opcodeIndex].builtinCode, model.operatorCodes[operator.opcodeIndex].deprecatedBuiltinCode)],
-            inputs=tuple(int(number) for number in operator.inputs),
-            outputs=tuple(int(number) for number in operator.outputs),
-            node=_node(graph.tensors[operator.outputs[0]].name.decode(), outputs),
-        )
-        for operator in graph.operators
-    ]
+    graph, outputs = model.subgraphs[index], _output_nodes(job, method)
+    captured = {node.name: node for node in job.programs[method].graph.nodes}
+    found = []
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        node = captured.get(_node(graph.tensors[operator.outputs[0]].name.decode(), outputs) or "")
+        nodes = () if node is None else _fused(node) if kind in PRODUCTS else (node.name,)
+        found.append(_Operator(kind=kind, inputs=tuple(map(int, operator.inputs)), outputs=tuple(map(int, operator.outputs)), nodes=nodes))
+    return found
 
 
 def _node(name: str, outputs: Mapping[str, str]) -> str | None:
@@ -97,27 +102,54 @@ def _node(name: str, outputs: Mapping[str, str]) -> str | None:
     return node if found else outputs.get(first)
 
 
+def _fused(node: fx.Node) -> tuple[str, ...]:
+    """Return a node and those before it, to the product that it was fused with: a convolution is called by the activation behind it."""
+    found = [node.name]
+    while not _PRODUCT.search(str(node.target)):
+        before = [source for source in node.all_input_nodes if source.op == "call_function"]
+        if len(before) != 1 or len(found) > _LONGEST_FUSED:
+            break
+        node = before[0]
+        found.append(node.name)
+    return tuple(found)
+
+
+def _stored(quantization: Quantization, method: str, operators: Sequence[_Operator], graph: Any, buffers: Any) -> frozenset[int]:
+    """Return the positions of the operators whose weights are integers, whatever they compute in."""
+    wanted = quantization.stored.get(method, frozenset())
+    return frozenset(
+        position
+        for position, operator in enumerate(operators)
+        if operator.kind in STORED and wanted.intersection(operator.nodes) and _is_constant(operator.inputs[1], graph, buffers)
+    )
+
+
+def _is_constant(number: int, graph: Any, buffers: Any) -> bool:
+    return number != _ABSENT and (data := buffers[graph.tensors[number].buffer].data) is not None and len(data) > 0
+
+
 def _chosen(quantization: Quantization, method: str, operators: Sequence[_Operator], graph: Any, buffers: Any) -> frozenset[int]:
     """Return the positions of the operators that are quantized."""
-
-    def is_weight(number: int) -> bool:
-        buffer = buffers[graph.tensors[number].buffer]
-        return number != _ABSENT and buffer.data is not None and len(buffer.data) > 0
-
     scheme = quantization.scheme
     if scheme.activations == "int8-static":
         fixed = {
-            position: operator.kind in STATIC and not quantization.keeps(method, operator.node)
+            position: operator.kind in STATIC and not any(quantization.keeps(method, node) for node in operator.nodes)
             for position, operator in enumerate(operators)
-            if operator.kind not in MOVING and operator.node is not None
+            if operator.kind not in MOVING and operator.nodes
         }
-        sizes = {number: int(np.prod(tensor.shape)) for number, tensor in enumerate(graph.tensors) if _is_float(tensor) and not is_weight(number)}
+        sizes = {
+            number: int(np.prod(tensor.shape))
+            for number, tensor in enumerate(graph.tensors)
+            if _is_float(tensor) and not _is_constant(number, graph, buffers)
+        }
         return following(operators, fixed, sizes)
     wanted = DYNAMIC if scheme.activations == "int8-dynamic" else FOUR_BITS if scheme.weight_bits == 4 else STORED
     return frozenset(
         position
         for position, operator in enumerate(operators)
-        if operator.kind in wanted and is_weight(operator.inputs[1]) and not (operator.node and quantization.keeps(method, operator.node))
+        if operator.kind in wanted
+        and _is_constant(operator.inputs[1], graph, buffers)
+        and not any(quantization.keeps(method, node) for node in operator.nodes)
     )
 
 
@@ -127,23 +159,34 @@ def _is_float(tensor: Any) -> bool:
 
 def _set_recipe(quantizer: Any, quantization: Quantization, graphs: Mapping[int, list[_Operator]], chosen: Mapping[int, frozenset[int]]) -> None:
     """Tell the quantizer each operator to quantize, by the names of its results."""
-    from ai_edge_quantizer.qtyping import TFLOperationName
-
-    scopes: dict[str, list[str]] = {}
-    for index, positions in chosen.items():
-        for position in sorted(positions):
-            operator = graphs[index][position]
-            scopes.setdefault(operator.kind, []).append(f"{index}.{operator.outputs[0]}")
-    for kind, tensors in scopes.items():
-        regex = "^(?:" + "|".join(re.escape(tensor) for tensor in tensors) + ");"
-        operation = TFLOperationName("CONV_2D_TRANSPOSE" if kind == "TRANSPOSE_CONV" else kind)
-        scheme = quantization.scheme
+    scheme = quantization.scheme
+    for regex, operation in _scopes(graphs, chosen):
         if scheme.activations == "int8-static":
             quantizer.add_static_config(regex, operation, activation_num_bits=8, weight_num_bits=scheme.weight_bits)
         elif scheme.activations == "int8-dynamic":
             quantizer.add_dynamic_config(regex, operation, num_bits=scheme.weight_bits)
         else:
             quantizer.add_weight_only_config(regex, operation, num_bits=scheme.weight_bits)
+
+
+def _store_weights(quantizer: Any, bits: int, graphs: Mapping[int, list[_Operator]], stored: Mapping[int, frozenset[int]]) -> None:
+    for regex, operation in _scopes(graphs, stored):
+        quantizer.add_weight_only_config(regex, operation, num_bits=bits)
+
+
+def _scopes(graphs: Mapping[int, list[_Operator]], positions: Mapping[int, frozenset[int]]) -> list[tuple[str, Any]]:
+    """Return for each kind of operator the pattern of its results' names."""
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    names: dict[str, list[str]] = {}
+    for index, found in positions.items():
+        for position in sorted(found):
+            operator = graphs[index][position]
+            names.setdefault(operator.kind, []).append(f"{index}.{operator.outputs[0]}")
+    return [
+        ("^(?:" + "|".join(map(re.escape, tensors)) + ");", TFLOperationName("CONV_2D_TRANSPOSE" if kind == "TRANSPOSE_CONV" else kind))
+        for kind, tensors in names.items()
+    ]
 
 
 def _ranges(
@@ -201,8 +244,8 @@ def _named(content: bytes, names: Sequence[Sequence[bytes]], job: LoweringJob) -
         found = _UNIQUE.match(name)
         if found is None:
             return name
-        first, semicolon, rest = names[int(found[1])][int(found[2])].decode().partition(";")
-        return (modules.get(first, first) + semicolon + rest).encode() + found[3]
+        parts = names[int(found[1])][int(found[2])].decode().split(";")  # of what was fused, each by its own name
+        return ";".join(modules.get(part, part.partition("/")[2] or part) for part in parts).encode() + found[3]
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     for index, graph in enumerate(model.subgraphs):
