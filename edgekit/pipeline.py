@@ -64,6 +64,8 @@ class ExportedArtifact:
     """What is otherwise than one may expect, in sentences."""
     plan: Plan | None = None
     """What of it is quantized, where that was decided."""
+    quantization: Mapping[str, Any] | None = None
+    """Of a quantized artifact, what its manifest says of that."""
 
 
 @frozen(kw_only=True)
@@ -319,6 +321,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         parity=parity,
         notes=notes,
         plan=made.plan,
+        quantization=made.section,
     )
 
 

@@ -196,5 +196,6 @@ def _artifact(written: "ExportedArtifact") -> dict[str, Any]:
             "subgraphs": written.delegation.subgraphs,
         },
         "parity": written.parity.to_json(),
+        "quantization": written.quantization,
         "notes": list(written.notes),
     }

@@ -82,6 +82,8 @@ def quantized_tolerance(precision: str, *, accuracy_budget: float | None = None,
     return row
 
 
+_UNTRAINED_WEIGHTS = "weights of emov2-nano, emov2-1m, imcnet-nano, imcnet-cifar10 and chase-tiny, untrained, rounded in eager"
+
 TOLERANCES: dict[str, Tolerance] = {
     "fp32": Tolerance(
         max_rel_error=1e-4,
@@ -107,11 +109,19 @@ TOLERANCES: dict[str, Tolerance] = {
         "scores of regions that imcnet-b16, s16, ti16, cifar10 and nano as Core ML programs take or leave otherwise, on 64 inputs each: up to "
         "8.3e-4 from the threshold; the limit is a step of half precision for the score and one for the threshold, which comes from scores, too",
     ),
-    "w8a8": Tolerance(min_sqnr_db=12, min_top1_agreement=0.9, max_drop_points=2.0, evidence="to be measured"),
-    "w8a8-dynamic": Tolerance(min_sqnr_db=15, min_top1_agreement=0.9, max_drop_points=2.0, evidence="to be measured"),
-    "w8a32": Tolerance(min_sqnr_db=25, min_top1_agreement=0.96, max_drop_points=1.0, evidence="to be measured"),
-    "w4a32": Tolerance(min_sqnr_db=6, min_top1_agreement=0.7, max_drop_points=5.0, evidence="to be measured"),
-    "palette8": Tolerance(min_sqnr_db=25, min_top1_agreement=0.96, max_drop_points=1.0, evidence="to be measured"),
-    "palette6": Tolerance(min_sqnr_db=15, min_top1_agreement=0.9, max_drop_points=2.0, evidence="to be measured"),
-    "palette4": Tolerance(min_sqnr_db=6, min_top1_agreement=0.7, max_drop_points=5.0, evidence="to be measured"),
+    "w8a8": Tolerance(
+        min_sqnr_db=12,
+        min_top1_agreement=0.9,
+        max_drop_points=2.0,
+        evidence="emov2-nano, untrained, on LiteRT, 256 pictures, three calibrations: planned for 20 dB 22.8 to 23.1 dB, agreement 94 to 95%; all of "
+        "it in integers 12.5 to 13.3 dB, 83 to 86%. A graph that answers by chance is at 0 dB and below",
+    ),
+    "w8a8-dynamic": Tolerance(
+        min_sqnr_db=15, min_top1_agreement=0.9, max_drop_points=2.0, evidence="a small network on LiteRT: over 28 dB; no registered one measured yet"
+    ),
+    "w8a32": Tolerance(min_sqnr_db=22, min_top1_agreement=0.96, max_drop_points=1.0, evidence=f"{_UNTRAINED_WEIGHTS} to 8 bits: 28.5 to 38.6 dB"),
+    "w4a32": Tolerance(min_sqnr_db=3, min_top1_agreement=0.7, max_drop_points=5.0, evidence=f"{_UNTRAINED_WEIGHTS} to 4 bits: 3.9 to 13.3 dB"),
+    "palette8": Tolerance(min_sqnr_db=22, min_top1_agreement=0.96, max_drop_points=1.0, evidence="as w8a32: a table of 256 values is no coarser"),
+    "palette6": Tolerance(min_sqnr_db=12, min_top1_agreement=0.9, max_drop_points=2.0, evidence="between its neighbours; not measured by itself"),
+    "palette4": Tolerance(min_sqnr_db=3, min_top1_agreement=0.7, max_drop_points=5.0, evidence="as w4a32: a table of 16 values is no coarser"),
 }
