@@ -26,6 +26,7 @@ TYPES = {
     "rewrites": list,
     "delegation": dict,
     "parity": dict,
+    "quantization": type(None),
     "notes": list,
 }
 
