@@ -37,7 +37,8 @@ class Need:
 
 def needs(extras: Iterable[str] = EXTRAS) -> Iterator[Need]:
     """Yield everything edgekit needs, then what those packages need, and so on; each pair once. Where a package is missing its needs are unknown."""
-    waiting = deque([(OWN, None, frozenset[str]())] + [(OWN, extra, frozenset({extra})) for extra in extras])
+    waiting: deque[tuple[str, str | None, frozenset[str]]] = deque([(OWN, None, frozenset())])
+    waiting.extend((OWN, extra, frozenset({extra})) for extra in extras)
     seen = set()
     while waiting:
         package, extra, own_extras = waiting.popleft()

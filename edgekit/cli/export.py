@@ -91,6 +91,7 @@ def export(
                 "plan": plan,
             },
         )
+        _warn(recipes, quiet=quiet)
         from edgekit import pipeline
         from edgekit.provenance.proofs import Proofs
         from edgekit.quiet import stdout_to_stderr
@@ -133,6 +134,14 @@ def _recipes(recipe: Path | None, model: str | None, targets: list[str], options
     from edgekit.requests import recipes_for
 
     return recipes_for(model, targets, **options)
+
+
+def _warn(recipes: "tuple[Recipe, ...]", *, quiet: bool) -> None:
+    """Say before anything heavy is imported which packages are not the ones that edgekit was proved with."""
+    from edgekit.doctor import warnings_for
+
+    for text in () if quiet else warnings_for(recipe.target for recipe in recipes):
+        console.note(f"WARNING  {text}")
 
 
 def _show(result: "ExportResult") -> None:

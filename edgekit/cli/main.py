@@ -91,6 +91,16 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output left; nothing to say, and nowhere to say it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _INTERNAL_ERROR
+    except ImportError as error:  # a package that is missing or broken is not a defect of edgekit
+        from edgekit.doctor import explained
+
+        told = explained(error)
+        if told is None:
+            console.print_internal_error(error)
+            told = EdgekitError(f"internal error: {type(error).__name__}: {error}")
+        else:
+            console.print_error(told)
+        code = _fail(arguments, told)
     except Exception as error:  # noqa: BLE001  the last line of defence: a sentence, and the trace in a file
         console.print_internal_error(error)
         code = _fail(arguments, EdgekitError(f"internal error: {type(error).__name__}: {error}"))

@@ -82,17 +82,74 @@ def test_doctor_as_json(cli):
     assert "pytest" not in rows
 
 
-def test_doctor_says_how_to_get_what_is_missing(cli, monkeypatch):
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend that packages are installed in other versions, ``None`` for not at all."""
     version = importlib.metadata.version
 
-    def without(name):
-        if name == "coremltools":
-            raise importlib.metadata.PackageNotFoundError(name)
-        return "0.0.1" if name == "onnxruntime" else version(name)
+    def pretend(**versions):
+        known = {name.replace("_", "-"): value for name, value in versions.items()}
 
-    monkeypatch.setattr(importlib.metadata, "version", without)
+        def found(name):
+            if known.get(name, "") is None:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return known.get(name) or version(name)
+
+        monkeypatch.setattr(importlib.metadata, "version", found)
+
+    return pretend
+
+
+def test_doctor_says_how_to_get_what_is_missing(cli, installed):
+    installed(coremltools=None, onnxruntime="0.0.1")
     ran = cli("doctor")
     line = next(line for line in ran.out.splitlines() if line.startswith("coremltools"))
     assert line.split()[2:4] == ["-", "missing"]
-    assert "coremltools: pip install 'edgekit[coreml]'" in ran.err
-    assert "another version" in next(line for line in ran.out.splitlines() if line.startswith("onnxruntime"))
+    assert "coremltools: is missing. Without it: no target coreml." in ran.err
+    assert "pip install 'edgekit[coreml]' brings coremltools ==9.0" in ran.err
+    assert "too old" in next(line for line in ran.out.splitlines() if line.startswith("onnxruntime"))
+    assert ran.code == 0  # the other targets can be exported to
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "words"),
+    [(None, "missing", "is missing"), ("2.9.1", "older", "is older than 2.13.0"), ("2.14.0+cpu", "newer", "is newer than 2.13.0, which edgekit was")],
+)
+def test_doctor_on_a_wrong_torch(cli, installed, version, state, words):
+    installed(torch=version)
+    ran = cli("doctor", "--json")
+    document = ran.document()
+    assert (ran.code, document["usable"]) == (2, False)
+    assert next(row for row in document["packages"] if row["name"] == "torch")["state"] == state
+    problem = next(row for row in document["problems"] if row["about"] == "torch")
+    assert words in problem["what"]
+    assert problem["stops"] == "everything"
+    assert problem["hint"].startswith("pip install torch==2.13.0, first and alone")
+
+
+def test_doctor_on_builds_and_on_what_packages_ask_of_each_other(cli, installed):
+    installed(torch="2.13.0+cu130", numpy="1.0")
+    problems = {row["about"]: row for row in cli("doctor", "--json").document()["problems"]}
+    assert "is a build for GPUs" in problems["torch"]["what"]
+    assert problems["torch"]["stops"] is None
+    assert any("asks for numpy" in row["what"] for row in cli("doctor", "--json").document()["problems"])
+
+
+def test_an_export_with_other_versions_says_so_first(cli, installed, tmp_path):
+    installed(onnx="1.99.0")
+    ran = cli("export", "emov2-1m", "-t", "onnx", "-o", tmp_path, "--dry-run")
+    assert ran.err.startswith("WARNING  onnx 1.99.0 is newer than 1.23.2, which edgekit was proved with")
+
+
+@pytest.mark.parametrize(("version", "words"), [(None, "torch is not installed"), ("2.13.0", "torch 2.13.0 is installed and cannot be imported")])
+def test_without_torch_there_is_a_sentence(cli, installed, monkeypatch, version, words):
+    installed(torch=version)
+
+    def broken(name, *rest, **options):
+        raise ImportError("libtorch_cpu.so: cannot open shared object file", name="torch")
+
+    monkeypatch.setattr("edgekit.recipes.load_recipes", broken)
+    ran = cli("export", "--recipe", "x.toml", "--json")
+    assert (ran.code, ran.document()["error"]["kind"]) == (2, "UsageError")
+    assert words in ran.err
+    assert "internal error" not in ran.err
