@@ -44,23 +44,31 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 
+def shown(text: str) -> str:
+    """Return a text with every sign that a terminal might obey spelled out: ``\\x1b[2J``."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode() for sign in text)
+
+
 class EdgekitError(Exception):
     """An expected failure, told in up to five short parts.
 
     ``summary`` is one line; ``what`` was there, ``where`` (file, line, module, key), ``why`` that does
     not work, and ``hint``: what to do next. The command line prints those that are set. ``details`` is what there is to
-    tell a program beside the error: plain JSON values, added to the document of ``--json``.
+    tell a program beside the error: plain JSON values, added to the document of ``--json``. Names in them come from files: signs
+    that would steer a terminal are spelled out.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, summary: str, *, what: str | None = None, where: str | None = None, why: str | None = None, hint: str | None = None) -> None:
-        super().__init__(summary)
-        self.summary = summary
-        self.what = what
-        self.where = where
-        self.why = why
-        self.hint = hint
+        super().__init__(shown(summary))
+        self.summary = shown(summary)
+        self.what = what and shown(what)
+        self.where = where and shown(where)
+        self.why = why and shown(why)
+        self.hint = hint and shown(hint)
         self.details: dict[str, Any] = {}
 
     @property

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgekit import errors
 from edgekit.errors import EdgekitError
 from edgekit.progress import Progress
 
@@ -62,10 +63,11 @@ def shortened(names: Sequence[str], most: int = 3) -> str:
     return f"{shown}, ... ({len(names)})" if len(names) > most else shown
 
 
-def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]], *, indent: str = "") -> None:
+def print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, indent: str = "") -> None:
     """Write a table to stdout: columns aligned, numbers to the right."""
     if not rows:
         return
+    rows = [tuple(errors.shown(cell) for cell in row) for row in rows]  # names come from files
     columns = list(zip(header, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
     right = [all(_numeric(cell) for cell in column[1:]) for column in columns]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgekit.cli import console
-from edgekit.errors import BudgetError, OutputError
+from edgekit.errors import BudgetError, OutputError, shown
 
 if TYPE_CHECKING:
     from edgekit.gates.ratchet import Tightened
@@ -118,12 +118,12 @@ def _show(report: "GateReport", explanations: "list[Explanation] | tuple[()]") -
     from edgekit.gates.table import HEADER, rows_of, why_lines
 
     for artifact in report.artifacts:
-        sys.stdout.write(f"{artifact.name}{'' if artifact.reason is None else '  ' + artifact.reason}\n")
+        sys.stdout.write(shown(f"{artifact.name}{'' if artifact.reason is None else '  ' + artifact.reason}") + "\n")
         console.print_table(HEADER, rows_of(artifact, report), indent="  ")
     for explanation in explanations:
         sys.stdout.write(f"\nwhy {explanation.name}\n")
         for line in why_lines(explanation):
-            sys.stdout.write(f"  {line}\n")
+            sys.stdout.write(f"  {shown(line)}\n")
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in report.counts().items() if count)
     sys.stdout.write(f"\n{len(report.artifacts)} artifact{'s' * (len(report.artifacts) != 1)}, budgets: {counts or 'none applied'}\n")
 

@@ -7,7 +7,6 @@
 
     kinds      the metrics there are, their units, which way is better
     base       an earlier report, to compare with
-
     pareto     which artifacts of a model no other beats in everything
     accuracy   labelled pictures, on request, as latency
 

@@ -41,7 +41,7 @@ def read_base(path: Path) -> Base:
         raise BudgetFileError(f"{path.name} is not {_WHAT}", where=str(path), hint="edgekit gate --budgets FILE --json > base.json")
     try:
         return Base(path=path, artifacts={str(row["name"]): _artifact(row) for row in document["artifacts"] if row["contents"] is not None})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BudgetFileError(f"{path.name} is not {_WHAT}", where=str(path), why=f"{type(error).__name__}: {error}") from error
 
 

@@ -16,7 +16,7 @@ Budgets hold for the tools they were agreed on with: another version of a conver
 import datetime as dt
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from attrs import frozen
@@ -95,6 +95,8 @@ def _group(row: Any, position: int, file: str) -> Group:
     where = f"{file}: artifact {position + 1}"
     table = Table(row, where, required=("name", "tools", "budgets"))
     name = table.text("name")
+    if PurePath(name).name != name or name == ".." or "\\" in name:
+        raise BudgetFileError(f"{where}: {name!r} is not the name of a file", why="artifacts are looked for in the folders that are named")
     where = f"{file}: {name}"
     tools = table.texts("tools")
     if not tools:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import difflib
-import math
+import sys
 from typing import Any
 
 from edgekit.errors import BudgetFileError
@@ -31,8 +31,8 @@ class Table:
     def text(self, key: str) -> str:
         """Return a text that is not empty."""
         value = self._values[key]
-        if not isinstance(value, str) or not value.strip():
-            raise self._wrong(key, "a text that is not empty")
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise self._wrong(key, "a text that is not empty, on one line")
         return value
 
     def integer(self, key: str) -> int:
@@ -45,7 +45,7 @@ class Table:
     def number(self, key: str) -> float:
         """Return a finite number, whole where the file has a whole one: a size must not be rounded."""
         value = self._values[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -sys.float_info.max <= value <= sys.float_info.max:
             raise self._wrong(key, "a number")
         return value
 
@@ -66,7 +66,7 @@ class Table:
     def texts(self, key: str) -> dict[str, str]:
         """Return a table of texts."""
         value = self._values[key]
-        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        if not isinstance(value, dict) or not all(isinstance(text, str) and text.isprintable() for text in value.values()):
             raise self._wrong(key, "a table of texts")
         return dict(value)
 

@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from edgekit.errors import BadInputError
 
 _MOST_BYTES = 16 * 1024 * 1024
+_LARGEST = sys.float_info.max
 
 
 def read_json(path: Path, error: Callable[..., BadInputError], what: str) -> Any:
@@ -95,7 +97,10 @@ class Fields:
         return self._values[key] is None
 
     def _as(self, key: str, value: Any, kind: type | tuple[type, ...], name: str) -> Any:
-        if isinstance(value, bool) or not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+        unbounded = isinstance(value, float) and not math.isfinite(value)
+        if kind is not int and isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+            unbounded = True  # digits that no float holds
+        if isinstance(value, bool) or not isinstance(value, kind) or unbounded:
             raise self._wrong(key, value, name)
         return value
 

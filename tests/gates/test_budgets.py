@@ -104,6 +104,18 @@ def test_a_builds_local_part_counts_only_where_it_is_named():
     assert Group(name="a", tools={"x": "1"}, budgets=(), position=0).differing_tools({}) == ["x is not among its tools, the budgets are for 1"]
 
 
+@pytest.mark.parametrize("name", ["../a.onnx", "/a.onnx", "a/b.onnx", "a\\\\b.onnx", "..", "a\\u001b[2J.onnx", "a\\u202e.onnx"])
+def test_a_name_names_one_file_and_steers_no_terminal(write_budgets, name):
+    with pytest.raises(BudgetFileError, match=r"is not (the name of a file|a text that is not empty)") as caught:
+        read_budgets(write_budgets('metric = "size.total", max = 1', name=name))
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_limit_with_more_digits_than_a_number_has_is_none(write_budgets):
+    with pytest.raises(BudgetFileError, match="max is not a number"):
+        read_budgets(write_budgets(f'metric = "size.total", max = {"9" * 400}'))
+
+
 def test_the_projects_own_budgets_can_be_read(request):
     groups = read_budgets(request.config.rootpath / "recipes" / "budgets.toml")
     assert {group.name.rpartition(".")[2] for group in groups} == {"mlpackage", "tflite", "pte", "onnx", "aimodel"}
