@@ -33,6 +33,7 @@ from edgekit.errors import (
 )
 
 _MOST_CLOCK_SKEW_S = 600
+_GONE_POLLS = 3
 _SPARE_BYTES = 64 * 1024 * 1024
 _SLACK_S = 300.0
 """What a run may take beyond what its plan allows: opening models, compiling them for an accelerator."""
@@ -177,11 +178,13 @@ class Conversation:
 
     def _report(self, process: int) -> Report:
         wanted, end = REPORT.format(process=process), self.time.monotonic() + _deadline_s(self.plan)
+        gone = 0
         while True:
-            ended = not self.driver.is_running(self.phone)  # asked before the names: a report may come right before the end
+            # Asked before the names: a report may come right before the end. Several times: a process that was just started is not there at once.
+            gone = 0 if self.driver.is_running(self.phone) else gone + 1
             if wanted in self.driver.names(self.phone, self.plan.run_id):
                 return self._checked(self.driver.fetch(self.phone, self.plan.run_id, wanted), wanted)
-            if ended:
+            if gone >= _GONE_POLLS:
                 raise AppStoppedError(
                     "the harness ended without a report",
                     why="the system ended it (memory, or it was swiped away), or it failed",

@@ -84,6 +84,10 @@ def test_what_was_measured_before_is_kept(talk, tmp_path, trouble, error, senten
     assert all(row["complete"] == (row["process"] == 0) for row in rows)
 
 
+def test_an_app_that_is_slow_to_start_is_not_taken_for_a_dead_one(talk):
+    assert len(talk(FakePhone("slow to start")).run().document["results"]) == 4
+
+
 def test_after_the_cable_is_back_the_rest_is_pulled(talk, tmp_path):
     driver = FakePhone("unplugged")
     conversation = talk(driver)
