@@ -83,7 +83,7 @@ class Recipe:
 
     def __attrs_post_init__(self) -> None:
         facts = target_facts(self.target)
-        defaults = {
+        defaults: dict[str, Any] = {
             "target": facts.name,  # resolves the alias litert
             "precision": facts.precisions[0],
             "input": facts.inputs[0],

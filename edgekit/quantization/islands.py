@@ -35,8 +35,8 @@ def integer_operators(costs: Mapping[str, Cost], conversions: Iterable[tuple[str
         for edge, paid in ((("integers", (name,)), cost.floats), (((name,), "floats"), cost.integers)):
             graph.add_edge(*edge, **({} if paid == float("inf") else {"capacity": paid}))
     for one, other, paid in conversions:
-        for edge in (((one,), (other,)), ((other,), (one,))):
-            before = graph.get_edge_data(*edge, default={"capacity": 0.0})["capacity"]
-            graph.add_edge(*edge, capacity=before + paid)
+        for start, end in (((one,), (other,)), ((other,), (one,))):
+            before = graph.get_edge_data(start, end, default={"capacity": 0.0})["capacity"]
+            graph.add_edge(start, end, capacity=before + paid)
     _, (integers, _) = nx.minimum_cut(graph, "integers", "floats")
     return frozenset(node[0] for node in integers if isinstance(node, tuple))

@@ -38,6 +38,9 @@ Outputs = Mapping[str, Sequence[Array]]
 _ONE_SIDED = 1.645
 """Standard errors below the measured drop that the lower end of its interval lies: 95% on one side."""
 
+_BEYOND = float(np.finfo(np.float32).max)
+"""Stands for an error that is no number: JSON has none for it."""
+
 
 @frozen(kw_only=True)
 class Answer:
@@ -133,7 +136,7 @@ def _answer(name: str, want: Sequence[Array], got: Sequence[Array], names: Seque
         sqnr_db=-200.0 if broken else sqnr_db(expected, actual),
         worst_sample=names[worst],
         worst_sqnr_db=max(-200.0, float(single[worst])),
-        max_abs_error=float(np.nan_to_num(np.abs(actual - expected), nan=np.inf, posinf=np.finfo(np.float32).max).max(initial=0.0)),
+        max_abs_error=float(np.nan_to_num(np.abs(actual - expected), nan=_BEYOND, posinf=_BEYOND).max(initial=0.0)),
     )
     if expected.ndim != 2 or len(expected) != len(want) or expected.shape[1] < 2:
         return row
