@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "device")]
 
-import toolchains  # noqa: E402  it lies beside this file
+import native  # noqa: E402  they lie beside this file
+import toolchains  # noqa: E402
 from toolchains import MissingToolError  # noqa: E402
 
 VECTORS = ROOT / "tests" / "conformance" / "vectors"
@@ -185,6 +186,11 @@ def _run_loop(language: str, command: Callable[[Path, str], list[str]]) -> str:
     return f"2 reports, valid{', byte for byte those of ' + ', '.join(others) if others else ''}"
 
 
+def native_runner() -> str:
+    """The native runner compiles against ExecuTorch's SDK, and a real artifact leaves at the exits where Python leaves."""
+    return native.check(native.build(BUILD / "native"))
+
+
 def equal_counts() -> str:
     """Every language ran the same cases."""
     missing = {"Python", "Kotlin", "Swift"} - _counts.keys()
@@ -207,6 +213,7 @@ STEPS: tuple[Callable[[], str], ...] = (
     swift_tests,
     swift_app,
     equal_counts,
+    native_runner,
 )
 
 

@@ -1,0 +1,47 @@
+// Runs a plan of `edgekit device run --dry-run --no-preprocess` with ExecuTorch, without an app: on Linux, or on a phone by `adb shell`.
+//
+//     native_runner FOLDER PROCESS    reads FOLDER/plan.json, writes FOLDER/report-PROCESS.json
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "run.hpp"
+
+namespace {
+
+/// Into a hidden file, synced, then renamed: a reader never sees half of a report.
+void place(const std::string& folder, const std::string& name, const std::string& text) {
+  const std::string staged = folder + "/." + name;
+  std::FILE* file = std::fopen(staged.c_str(), "wb");
+  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0 && fsync(fileno(file)) == 0;
+  if (file == nullptr || std::fclose(file) != 0 || !written || std::rename(staged.c_str(), (folder + "/" + name).c_str()) != 0) {
+    throw edgekit::Refused("cannot write " + name);
+  }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count != 3 || std::string(words[2]).find_first_not_of("0123456789") != std::string::npos || std::string(words[2]).size() > 2) {
+    std::cerr << "native_runner FOLDER PROCESS\n";
+    return 2;
+  }
+  try {
+    const std::string folder = words[1], process = words[2];
+    std::ifstream stream(folder + "/plan.json");
+    std::stringstream text;
+    text << stream.rdbuf();
+    const edgekit::Plan plan = edgekit::read_plan(edgekit::parse(text.str()));
+    edgekit::run(plan, std::stoll(process), folder, [&](const edgekit::Json& report, bool complete) {
+      place(folder, (complete ? "report-" : "partial-") + process + ".json", report.canonical() + "\n");
+    });
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
