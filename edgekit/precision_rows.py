@@ -13,11 +13,14 @@ class Precision:
     :param name: of a row of :mod:`edgekit.quantization.scheme`.
     :param by: what makes it, and what of a network takes part.
     :param refused: why the target cannot be written in it; ``None``: it can.
+    :param kinds: of work that may become integers there, as :data:`edgekit.planner.groups.KINDS`; all others compute in floats, for them
+        weights may be integers all the same. Empty: a cost table tells.
     """
 
     name: str
     by: str = ""
     refused: str | None = None
+    kinds: tuple[str, ...] = ()
 
 
 def _refused(reason: str, *names: str) -> tuple[Precision, ...]:
@@ -28,13 +31,16 @@ _FLOAT = Precision(name="fp32", by="weights and arithmetic in float32")
 _NOT_WRITTEN = "edgekit does not write it for this target"
 _NO_TABLES = "the runtime has no weights that are looked up in a table: they would be stored, and read, in full"
 _PALETTES = {"palette8": 256, "palette6": 64, "palette4": 16}
+_WITH_WEIGHTS = ("conv", "depthwise", "linear")
 _IN_HALVES = "arithmetic in half precision"
 _IN_FLOATS = "arithmetic in float32"
 
 COREML = (
     Precision(name="fp16", by="weights and arithmetic in half precision, but for what decides"),
     _FLOAT,
-    Precision(name="w8a8", by="8-bit weights, and what convolutions and linear layers read rounded to 8 bits; all else in half precision"),
+    Precision(
+        name="w8a8", by=f"8-bit weights, and what convolutions and linear layers read rounded to 8 bits; all else: {_IN_HALVES}", kinds=_WITH_WEIGHTS
+    ),
     *_refused("Core ML rounds activations in fixed ranges only", "w8a8-dynamic"),
     Precision(name="w8a32", by=f"8-bit weights, a scale a row; {_IN_HALVES}"),
     Precision(name="w4a32", by=f"4-bit weights, a scale for 32 of a row, from iOS 18 on; {_IN_HALVES}"),
@@ -67,7 +73,9 @@ ONNX = (
 COREAI = (
     _FLOAT,
     Precision(name="fp16", by="weights and arithmetic in half precision, but for what decides"),
-    Precision(name="w8a8", by="8-bit weights, and what convolutions and linear layers read rounded to 8 bits; all else in float32"),
+    Precision(
+        name="w8a8", by=f"8-bit weights, and what convolutions and linear layers read rounded to 8 bits; all else: {_IN_FLOATS}", kinds=_WITH_WEIGHTS
+    ),
     *_refused(_NOT_WRITTEN, "w8a8-dynamic"),
     Precision(name="w8a32", by=f"8-bit weights, a scale a row; {_IN_FLOATS}"),
     Precision(name="w4a32", by=f"4-bit weights, a scale for 32 of a row; {_IN_FLOATS}"),

@@ -65,6 +65,10 @@ def _show_artifact(report: "ArtifactReport") -> None:
         sys.stdout.write(f"{method.name}: {takes} -> {gives}\n")
     sys.stdout.write("\n")
     console.print_table(("section", "bytes"), [(name, str(size)) for name, size in inspection.sections.items()])
+    if inspection.weights:
+        sys.stdout.write("\n")
+        rows = [(row.name, str(row.tensors), str(row.values), str(row.size_bytes), f"{row.bits_per_value:.2f}") for row in inspection.weights]
+        console.print_table(("weights", "tensors", "values", "bytes", "bits each"), rows)
     delegation = inspection.delegation
     if delegation.share is not None:
         pieces = "" if delegation.subgraphs is None else f" in {delegation.subgraphs} subgraphs"

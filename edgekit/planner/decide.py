@@ -40,6 +40,7 @@ _HEADROOM_DB = 1.0
 """How much better than the limit a plan has to be: it is measured on few samples, and the target's arithmetic differs in rounding."""
 _ROUNDS = 8
 _OUTSIDE = "outside"
+_NO_INTEGERS = "the runtime has no such operator in integers"
 _FOLLOWS = "between operators in floats: converting costs more than it saves"
 
 Key = tuple[str, str, str]
@@ -68,7 +69,9 @@ def decide(
     table = cost_table(facts.name)
     inputs = {method: [_as_tensors(row) for row in rows] for method, rows in calibration.items() if method in programs}
     limit_db, limit = _limit(recipe, programs, methods, inputs, trained=trained)
-    pinned: dict[Key, str] = _in_full_precision(programs, groups)
+    kinds = facts.precision(recipe.precision).kinds
+    pinned: dict[Key, str] = {group.key: _NO_INTEGERS for group in groups if kinds and group.kind not in kinds}
+    pinned |= _in_full_precision(programs, groups)
     integers = _cheapest(programs, groups, table, pinned)
     costs = _costs(programs, groups, table)
     reasons = {group.key: pinned.get(group.key, _too_slow(costs[group.key])) for group in groups if group.key not in integers}
@@ -82,7 +85,8 @@ def decide(
     # Methods in a row hand their errors on: each gets its share.
     wanted = 10 ** (-(limit_db + _HEADROOM_DB) / 10) / len(programs)
     weighty = [group for group in groups if group.kind in WITH_WEIGHTS and _float_bytes(programs, group)]
-    stores = table is not None and table.widens_weights and max(_together(recordings, [], weighty), default=0.0) <= wanted / 2
+    widens = bool(kinds) if table is None else table.widens_weights
+    stores = widens and max(_together(recordings, [], weighty), default=0.0) <= wanted / 2
     allowed, expected = wanted, 0.0
     for _ in range(_ROUNDS):
         for key in _dropped(noise, integers, savings, allowed):
@@ -271,7 +275,7 @@ def _in_full_precision(programs: Mapping[str, ExportedProgram], groups: Sequence
 
 def _too_slow(costs: Sequence[tuple[float, float]]) -> str:
     if any(integers == math.inf for _, integers in costs):
-        return "the runtime has no such operator in integers"
+        return _NO_INTEGERS
     return "not faster in integers" if sum(integers - floats for floats, integers in costs) >= 0 else _FOLLOWS
 
 

@@ -27,3 +27,7 @@ class Quantization:
     def keeps(self, method: str, node: str) -> bool:
         """Whether a captured node of a method stays in floats."""
         return node in self.kept_float.get(method, frozenset())
+
+    def keeps_weights(self, method: str, node: str) -> bool:
+        """Whether a captured node's weights stay in floats, too."""
+        return self.keeps(method, node) and node not in self.stored.get(method, frozenset())

@@ -92,12 +92,27 @@ class Delegation:
 
 
 @frozen(kw_only=True)
+class WeightFormat:
+    """Weights that are stored alike: how many tensors and values they are, and their bytes, tables and scales included."""
+
+    name: str
+    tensors: int
+    values: int
+    size_bytes: int
+
+    @property
+    def bits_per_value(self) -> float:
+        """Bytes for each value, in bits."""
+        return 8 * self.size_bytes / max(1, self.values)
+
+
+@frozen(kw_only=True)
 class Inspection:
     """What is inside an artifact: methods, operators by name, delegation, and bytes by section.
 
     ``sections`` adds up to the artifact's size: ``weights``, ``graph``, ``metadata``, ``delegates``, ``other``.
     ``operators_by_method`` is empty where the format does not keep its methods' operators apart. ``planned_bytes``: what a run of the
-    neediest method takes for values; ``None`` where the file does not say.
+    neediest method takes for values; ``None`` where the file does not say. ``weights``: how they are stored, where the target tells.
     """
 
     methods: tuple[MethodSpec, ...]
@@ -106,6 +121,7 @@ class Inspection:
     planned_bytes: int | None = None
     delegation: Delegation
     sections: Mapping[str, int]
+    weights: tuple[WeightFormat, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -31,7 +31,7 @@ def round_inputs(program: ExportedProgram, readers: Sequence[fx.Node], calibrati
     read = [reader.all_input_nodes[0] for reader in readers if not in_full_precision(reader)]
     sources = [source for source in dict.fromkeys(read) if not in_full_precision(source)]
     seen = {source.name: Histogram() for source in sources}
-    for inputs in calibration:
+    for inputs in calibration if sources else ():
         values = evaluate(program, [torch.from_numpy(value) for value in inputs.values()], set(seen))
         for name, histogram in seen.items():
             histogram.add(values[name].numpy())

@@ -126,3 +126,12 @@ def test_stored_tables_name_kinds_that_there_are():
             assert {"conv", "depthwise", "linear", "add", "convert"} <= table.ns.keys()
             assert table.conversion_ns > 0
             assert table.provenance["versions"]
+
+
+@pytest.mark.parametrize("target", ["coreml", "coreai"])
+def test_without_a_table_the_targets_row_says_what_may_be_integers(target, start):
+    programs, inputs = start
+    recipe = Recipe(model="net.py:build", target=target, precision="w8a8", sqnr=5.0)
+    plan = decide(recipe, target_facts(target), "net.py:build", programs, (METHOD,), inputs, trained=True)
+    assert {row.kind for row in plan.groups if row.quantized} == {"conv", "linear"}
+    assert {row.why for row in plan.groups if not row.quantized} == {"the runtime has no such operator in integers"}

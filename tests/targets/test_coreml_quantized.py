@@ -50,6 +50,8 @@ class Net(nn.Module):
         return self.head(x * torch.sigmoid(self.gate(x)))
 
 
+FORMATS = {"palette8": "table of 256", "palette6": "table of 64", "palette4": "table of 16"}
+FORMATS |= {"w8a32": "8-bit integers", "w8a8": "8-bit integers", "w4a32": "4-bit integers"}
 PARAMETERS = {"wide": 64 * 16 * 9, "near": 128 * 64, "gate": 128 * 128, "head": 40 * 128}
 READERS = {"wide": "conv2d_1", "near": "conv2d_3", "gate": "linear", "head": "linear_1"}
 
@@ -102,8 +104,15 @@ def in_halves(tmp_path_factory):
 def test_a_package_computes_what_its_program_does(precision, system, kind, in_halves, tmp_path):
     request = job(tmp_path, precision, system)
     counterparts = TARGET.lower(request)
-    operators = TARGET.inspect(request.destination).operators
+    inspection = TARGET.inspect(request.destination)
+    operators = inspection.operators
     assert operators[kind] == len(PARAMETERS)
+    formats = {row.name: row for row in inspection.weights}
+    small = formats.pop(FORMATS[precision])
+    assert (small.tensors, small.values) == (len(PARAMETERS), sum(PARAMETERS.values()))
+    assert scheme_of(precision).weight_bits < small.bits_per_value < 1.2 * scheme_of(precision).weight_bits
+    assert formats.keys() == {"float16"}
+    assert sum(row.size_bytes for row in inspection.weights) > 0.85 * inspection.sections["weights"]
     # The stem reads pixels, short weights stay: what is rounded is what gelu's convolution, near and head read, and not what decides.
     assert operators.get("quantize", 0) == operators.get("dequantize", 0) == (3 if precision == "w8a8" else 0)
     spared = 2 * sum(PARAMETERS.values()) - sum(PARAMETERS.values()) * scheme_of(precision).weight_bits / 8
@@ -161,11 +170,12 @@ def test_what_decides_is_computed_in_float32_and_stored_small(tmp_path):
     assert [dtype for name, dtype in dtypes.items() if "p_near" in name] == ["fp16"]
 
 
-def test_kept_nodes_stay_in_floats(tmp_path):
+def test_kept_nodes_stay_in_floats_and_their_weights_may_not(tmp_path):
     request = job(tmp_path, "w8a8", "iOS18", kept=("wide", "head"))
+    request = attrs.evolve(request, quantization=attrs.evolve(request.quantization, stored={"forward": frozenset({READERS["head"]})}))
     TARGET.lower(request)
     operators = TARGET.inspect(request.destination).operators
-    assert operators[OF_GROUPS] == 2
+    assert operators[OF_GROUPS] == 3
     assert operators["quantize"] == 1
 
 

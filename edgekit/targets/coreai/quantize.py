@@ -32,12 +32,12 @@ def quantized(program: ExportedProgram, method: str, quantization: Quantization)
     """
     scheme = quantization.scheme
     program = program.run_decompositions({})
-    readers = store_weights(program, lambda node: quantization.keeps(method, node), scheme, _GRAIN)
+    readers = store_weights(program, lambda node: quantization.keeps_weights(method, node), scheme, _GRAIN)
     if scheme.calibrated:
         samples = quantization.calibration.get(method, ())
         if not samples:
             raise LoweringError(f"method {method} cannot be quantized as {scheme.name}", why="there are no samples to choose ranges from")
-        round_inputs(program, readers, samples)
+        round_inputs(program, [reader for reader in readers if not quantization.keeps(method, reader.name)], samples)
     for node in list(program.graph.nodes):
         _replace(program, node)
     program.graph_module.recompile()

@@ -7,6 +7,7 @@ from typing import Any
 from edgekit.targets.base import Delegation, Inspection
 from edgekit.targets.coreml.methods import methods_of
 from edgekit.targets.coreml.package import Package, operations_in, read_package
+from edgekit.targets.coreml.weights import weight_formats
 
 
 def inspect_package(path: Path) -> Inspection:
@@ -27,6 +28,7 @@ def inspect_package(path: Path) -> Inspection:
         operators_by_method=dict(zip(names, functions.values(), strict=True)),
         delegation=Delegation(share=None),
         sections=_sections(package),
+        weights=weight_formats(package),
     )
 
 

@@ -194,6 +194,14 @@ def stored_bytes(package: Package, file_name: str, offset: int) -> bytes:
         return stream.read(size)
 
 
+def stored_size(package: Package, file_name: str, offset: int) -> int:
+    """Return the bytes that an entry's data takes in a weights file; as :func:`stored_bytes`."""
+    with (package.spec_path.parent / file_name.removeprefix(_IN_PACKAGE)).open("rb") as stream:
+        stream.seek(offset)
+        _, _, size, _ = _BLOB_ENTRY.unpack(stream.read(_BLOB_ENTRY.size))
+    return int(size)
+
+
 def blob_references(spec: Any) -> Iterator[tuple[str, int]]:
     """Yield file name and offset of every value that a program keeps in a weights file."""
     for function in spec.mlProgram.functions.values():

@@ -34,9 +34,9 @@ def quantize(program: ExportedProgram, method: str, quantization: Quantization, 
             f"a Core ML package for {system} cannot be {scheme.name}", why=f"it came with {first}", hint=f"--deployment-target {first}"
         )
     grain = _COARSE if is_older(system, _FIRST_WITH_GROUPS) else _FINE
-    readers = store_weights(program, lambda node: quantization.keeps(method, node), scheme, grain)
+    readers = store_weights(program, lambda node: quantization.keeps_weights(method, node), scheme, grain)
     if scheme.calibrated:
         samples = quantization.calibration.get(method, ())
         if not samples:
             raise LoweringError(f"method {method} cannot be quantized as {scheme.name}", why="there are no samples to choose ranges from")
-        round_inputs(program, readers, samples)
+        round_inputs(program, [reader for reader in readers if not quantization.keeps(method, reader.name)], samples)
