@@ -12,11 +12,11 @@ from edgekit.artifact import Manifest, read_manifest
 from edgekit.errors import ArtifactError
 from edgekit.gates.contents import Contents, contents_of
 from edgekit.gates.operators import FAMILIES, count_of
+from edgekit.quantization.scheme import SCHEMES
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.base import Inspection
 from edgekit.targets.registry import get_target
 
-_BITS = {"fp32": 32, "fp16": 16}
 _LEVEL = 9
 _BLOCK = 1 << 20  # bytes read at a time
 _PARITY = ("sqnr_db", "top1_agreement", "max_abs_error", "max_rel_error")
@@ -116,6 +116,7 @@ def _metrics(path: Path, inspection: Inspection, manifest: Manifest, floor: int 
     yield from _counted("memory.moved", "moved", manifest.document.get("bytes_moved", {}))
     parity: Mapping[str, Any] = manifest.document["parity"]
     yield from ((f"parity.{name}", parity[name]) for name in _PARITY)
+    yield from _judged(manifest.document.get("quantization"))
 
 
 def _weights(contents: Contents, methods: Sequence[str]) -> Iterator[tuple[str, float]]:
@@ -123,6 +124,18 @@ def _weights(contents: Contents, methods: Sequence[str]) -> Iterator[tuple[str, 
     for method in methods if contents.constants is not None else ():
         read = (constant for constant in contents.constants or () if len(methods) == 1 or method in constant.methods)
         yield f"method.{method}.weights", sum(constant.size for constant in read)
+
+
+def _judged(quantization: Mapping[str, Any] | None) -> Iterator[tuple[str, float]]:
+    """Yield how a quantized artifact answered when it was exported: the worst of its outputs and of the draws it was calibrated with."""
+    answers = [answer for judgement in (quantization or {}).get("judged", ()) for answer in judgement["answers"]]
+    for metric, key in (("agreement", "agreement"), ("accuracy", "accuracy"), ("sqnr_db", "sqnr_db")):
+        found = [answer[key] for answer in answers if answer[key] is not None]
+        if found:
+            yield f"judged.{metric}", min(found)
+    drops = [answer["eager_accuracy"] - answer["accuracy"] for answer in answers if answer["accuracy"] is not None]
+    if drops:
+        yield "judged.accuracy_drop", max(drops)
 
 
 def _counted(total: str, each: str, by_method: Mapping[str, int | None]) -> Iterator[tuple[str, int | None]]:
@@ -135,8 +148,8 @@ def _counted(total: str, each: str, by_method: Mapping[str, int | None]) -> Iter
 def _floor_bytes(manifest: Manifest) -> int | None:
     document = manifest.document
     try:
-        bits = _BITS.get(document["recipe"]["precision"])
-        return None if bits is None else -(-int(document["model"]["parameters"]) * bits // 8)
+        scheme = SCHEMES.get(document["recipe"]["precision"])
+        return None if scheme is None else -(-int(document["model"]["parameters"]) * scheme.weight_bits // 8)
     except (KeyError, TypeError, ValueError) as error:
         why = f"{type(error).__name__}: {error}"
         raise ArtifactError(f"{manifest.path.name} cannot be read", why=why, hint="export again with --overwrite") from error

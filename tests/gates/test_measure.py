@@ -115,6 +115,23 @@ def test_of_a_manifest_of_before_multiply_adds_are_unknown(onnx_artifact):
     assert "macs.total" not in values(onnx_artifact)
 
 
+def test_how_a_quantized_artifact_answered_is_in_its_manifest(onnx_artifact):
+    assert not any(name.startswith("judged.") for name in values(onnx_artifact))
+    document = json.loads(manifest_path(onnx_artifact).read_text())
+    answers = [
+        {"agreement": 0.99, "sqnr_db": 31.5, "accuracy": 0.84, "eager_accuracy": 0.85},
+        {"agreement": 0.98, "sqnr_db": 33.0, "accuracy": None, "eager_accuracy": None},
+        {"agreement": None, "sqnr_db": 40.0, "accuracy": 0.83, "eager_accuracy": 0.8325},
+    ]
+    document["quantization"] = {"judged": [{"answers": answers[:2]}, {"answers": answers[2:]}]}
+    document["recipe"]["precision"] = "w8a8"
+    manifest_path(onnx_artifact).write_text(json.dumps(document))
+    found = values(onnx_artifact)
+    assert (found["judged.agreement"], found["judged.sqnr_db"], found["judged.accuracy"]) == (0.98, 31.5, 0.83)
+    assert found["judged.accuracy_drop"] == pytest.approx(0.01)
+    assert found["size.overhead"] == onnx_artifact.stat().st_size - 1493  # a byte for each parameter
+
+
 @pytest.fixture(scope="module")
 def everywhere(net, tmp_path_factory):
     """``net.py:build`` for every target; not to be changed."""
