@@ -52,7 +52,7 @@ def swift() -> Path:
     :raises MissingToolError: it was not fetched, or there is no bubblewrap to run it with.
     """
     folder = cache() / "swift-root"
-    if not (folder / "usr" / "bin" / "swift").exists():
+    if not os.path.lexists(folder / "usr" / "bin" / "swift"):  # a link that holds inside that system only
         raise MissingToolError("no Swift: python tools/toolchains.py fetch swift")
     program("bwrap", "apt-get install bubblewrap")
     return folder
