@@ -1,47 +1,5 @@
-"""The vendors' converters, called directly on an eager model as their own documentation shows; no rewrites."""
+"""The vendors' converters as ``edgekit bench --against naive`` calls them, under the name that the benchmarks know."""
 
-from pathlib import Path
+from edgekit.bench.naive import EXPORTERS, coreml, executorch, onnx, tflite
 
-import torch
-from torch import Tensor, nn
-
-from edgekit.targets.coreml.prepare import drop_aliases
-
-
-def tflite(model: nn.Module, image: Tensor, path: Path) -> None:
-    """LiteRT-Torch's ``convert``."""
-    import litert_torch
-
-    litert_torch.convert(model, (image,)).export(str(path))
-
-
-def executorch(model: nn.Module, image: Tensor, path: Path) -> None:
-    """ExecuTorch's XNNPACK recipe."""
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-
-    program = torch.export.export(model, (image,))
-    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    path.write_bytes(lowered.to_executorch().buffer)
-
-
-def onnx(model: nn.Module, image: Tensor, path: Path) -> None:
-    """``torch.onnx.export`` with the dynamo exporter."""
-    torch.onnx.export(model, (image,), str(path), dynamo=True, external_data=False, verbose=False)
-
-
-def coreml(model: nn.Module, image: Tensor, path: Path) -> None:
-    """Core ML Tools' ``convert``, for iOS 17; half precision is its default.
-
-    As it stands it refuses EMOv2: ``Unsupported fx node alias`` after ``torch.export``, a ``TypeError`` after
-    ``torch.jit.trace`` (9.0 with NumPy 2). The aliases are taken out here, or there would be nothing to compare with.
-    """
-    import coremltools as ct
-
-    program = torch.export.export(model, (image,)).run_decompositions({})
-    drop_aliases(program)
-    ct.convert(program, minimum_deployment_target=ct.target.iOS17, skip_model_load=True).save(str(path))
-
-
-EXPORTERS = {"tflite": tflite, "executorch": executorch, "onnx": onnx}
-"""Those that are timed. Core ML is not here: what runs it on Linux says nothing of a phone's time."""
+__all__ = ["EXPORTERS", "coreml", "executorch", "onnx", "tflite"]

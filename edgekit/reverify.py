@@ -1,20 +1,18 @@
 """Runs an artifact that exists against its eager reference again."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from edgekit.artifact import Manifest, read_manifest
-from edgekit.capabilities import target_facts
+from edgekit.artifact import read_manifest
 from edgekit.conditions.source import without_conditions
-from edgekit.errors import ArtifactError, ModelSourceError, RecipeError, UnknownNameError, UsageError
+from edgekit.errors import ArtifactError, UsageError
 from edgekit.foreign import verify_foreign
 from edgekit.manifest import methods_from_json
 from edgekit.methods import method_sources
-from edgekit.models.source import SourceModel, load_source
 from edgekit.programs import lowered_programs
-from edgekit.recipe import Recipe, check_atol, portable_name
+from edgekit.rebuild import eager_source
+from edgekit.recipe import check_atol
 from edgekit.rejudge import judge_again
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target
@@ -65,19 +63,7 @@ def verify(
         if samples is not None:
             raise UsageError("without a manifest the samples cannot be chosen", what=f"--samples {samples}", hint="leave it out")
         return verify_foreign(target, path, model, None if weights is None else Path(weights), atol)
-    recipe, named = _recipe(manifest)
-    if target_facts(recipe.target) != facts:
-        raise ArtifactError(f"{path.name} is a {facts.name} artifact, its manifest is for {recipe.target}", hint="export again with --overwrite")
-    if model is not None and portable_name(model) != named:
-        raise UsageError(f"{path.name} was exported from {named}, not from {portable_name(model)}")
-    expected = _weights_sha256(manifest)
-    weights = None if weights is None else Path(weights)
-    if expected is not None and weights is None:
-        raise ArtifactError(f"{path.name} was exported with weights", what=f"sha256 {expected[:16]}...", hint="--weights FILE")
-    source = _source(manifest, recipe, model or named, weights)
-    if source.weights_sha256 != expected:
-        found = "no weights" if expected is None else f"sha256 {expected[:16]}..."
-        raise ArtifactError("these are not the weights it was exported with", what=f"{path.name}: {found}", hint="give the file of the export")
+    recipe, source = eager_source(path.name, manifest, facts, model=model, weights=weights)
     pictures = samples_for(source.module, source.preprocessing, samples)
     source, _ = without_conditions(source, [torch.from_numpy(sample.tensor) for sample in pictures])
     methods = methods_from_json(manifest.document.get("methods"))
@@ -101,36 +87,3 @@ def _check_limits(atol: float | None, samples: int | None) -> None:
         check_atol(atol)
     if samples is not None and samples < FEWEST:
         raise UsageError(f"{samples} samples are too few", why=f"an artifact is compared on {FEWEST} or more", hint=f"--samples {FEWEST}")
-
-
-def _recipe(manifest: Manifest) -> tuple[Recipe, str]:
-    """Return the manifest's recipe, without the files it names, and the model's name; the hashes of the files stand beside it."""
-    table: Any = manifest.document.get("recipe")
-    if not isinstance(table, dict):
-        raise ArtifactError(f"{manifest.path.name} holds no recipe", hint="export again with --overwrite")
-    values = {key: value for key, value in table.items() if value is not None and key not in ("weights", "labels", "plan")}
-    try:
-        recipe = Recipe.from_table(values, source=manifest.path)
-    except RecipeError as error:
-        raise ArtifactError(f"{manifest.path.name} holds no usable recipe", why=error.summary, where=error.where) from error
-    return recipe, str(table["model"])
-
-
-def _weights_sha256(manifest: Manifest) -> str | None:
-    row: Any = manifest.document.get("model")
-    digest = row.get("weights_sha256", "") if isinstance(row, dict) else ""
-    if not (digest is None or (isinstance(digest, str) and digest)):
-        raise ArtifactError(f"{manifest.path.name} does not say which weights it was exported with", hint="export again with --overwrite")
-    return digest
-
-
-def _source(manifest: Manifest, recipe: Recipe, name: str, weights: Path | None) -> SourceModel:
-    try:
-        return load_source(name, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=weights)
-    except UnknownNameError as error:
-        raise ArtifactError(f"{manifest.path.name} holds no usable recipe", why=error.summary, what=error.what) from error
-    except ModelSourceError as error:
-        file = name.rpartition(":")[0]
-        if file.endswith(".py") and not Path(file).exists():
-            raise ModelSourceError(error.summary, what=error.what, hint=f"--model path/to/{name} says where it lies") from error
-        raise

@@ -9,7 +9,12 @@ import typer
 from edgekit.cli import console
 
 if TYPE_CHECKING:
-    from edgekit.bench.benchmark import BenchResult, MethodTiming
+    from edgekit.bench.profiling import Profile
+    from edgekit.bench.result import BenchResult
+    from edgekit.bench.roofline import Roofline
+    from edgekit.bench.timing_row import MethodTiming
+
+_MOST_ROWS = 12
 
 
 def bench(
@@ -17,6 +22,12 @@ def bench(
     *,
     threads: Annotated[int, typer.Option(help="Threads each runtime may use.")] = 1,
     samples: Annotated[int, typer.Option(help="Rounds; each method runs once a round.")] = 40,
+    against: Annotated[
+        str | None, typer.Option(metavar="naive", help="Compare each with the vendor's plain export of its eager model, made here.")
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Also tell where the time goes, by operator and module.")] = False,
+    model: Annotated[str | None, typer.Option(help="With --against: where the model's own file lies now, path/to/file.py:factory.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="With --against: the checkpoint it was exported with.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -28,18 +39,30 @@ def bench(
     edgekit bench emov2-5m_224_fp32.tflite
     taskset -c 0 edgekit bench emov2-5m_224_fp32.pte emov2-5m_224_fp32.tflite emov2-5m_224_fp32.onnx
     edgekit bench old/net.tflite new/net.tflite --samples 100 --json
+    edgekit bench emov2-5m_224_fp32.onnx --against naive --profile
+
+    --profile asks each runtime: onnxruntime tells the operators of its optimised graph, ExecuTorch those inside its delegates. A profiled
+    run is slower, so it is one of its own. The last lines say what share of the machine's float32 peak each method reaches.
 
     Nothing is compared where the machine was too busy meanwhile. Core ML and Core AI cannot be timed here: that takes a phone.
     """
     from edgekit.bench.benchmark import benchmark
+    from edgekit.errors import UsageError
     from edgekit.quiet import stdout_to_stderr
 
+    if against is None and (model is not None or weights is not None):
+        raise UsageError("--model and --weights are for --against naive", what="artifacts alone are timed without their model")
     with stdout_to_stderr():
-        result = benchmark(artifacts, threads=threads, samples=samples, listener=console.StageLines(quiet=quiet))
+        listener = console.StageLines(quiet=quiet)
+        result = benchmark(
+            artifacts, threads=threads, samples=samples, against=against, profile=profile, model=model, weights=weights, listener=listener
+        )
     console.print_json(_document(result)) if as_json else _show(result)
 
 
 def _document(result: "BenchResult") -> dict[str, Any]:
+    import attrs
+
     return {
         "schema_version": 1,
         "command": "bench",
@@ -51,6 +74,10 @@ def _document(result: "BenchResult") -> dict[str, Any]:
             for c in result.comparisons
         ],
         "refusal": result.refusal,
+        "against": [attrs.asdict(row) for row in result.beside],
+        "graphs": [attrs.asdict(graph) for graph in result.graphs],
+        "profiles": [attrs.asdict(profile) for profile in result.profiles],
+        "roofline": None if result.roofline is None else attrs.asdict(result.roofline),
     }
 
 
@@ -87,6 +114,35 @@ def _show(result: "BenchResult") -> None:
         sys.stdout.write(f"{c.artifact.name} takes {interval} of {c.base.name}: {c.method}{verdict}\n")
     if result.refusal is not None:
         console.note(f"not compared: {result.refusal}")
+    for row in result.beside:
+        if row.failure is not None:
+            sys.stdout.write(f"{row.artifact.name}: the vendor's plain export of {row.model} {row.failure}\n")
+    for profile in result.profiles:
+        _show_profile(profile)
+    if result.roofline is not None:
+        _show_roofline(result.roofline)
+
+
+def _show_profile(profile: "Profile") -> None:
+    sys.stdout.write(f"\n{profile.artifact.name}, {profile.method}: {profile.note or 'no note'}\n")
+    total = sum(row.ms for row in profile.rows)
+    slowest = sorted(profile.rows, key=lambda row: -row.ms)[:_MOST_ROWS]
+    rows = [(row.name, f"{row.ms:.3f}", f"{row.ms / total:.1%}", row.module or "-", row.line or "-") for row in slowest if total]
+    console.print_table(("operator", "ms", "share", "module", "line"), rows, indent="  ")
+    if len(profile.rows) > len(rows):
+        sys.stdout.write(f"  and {len(profile.rows) - len(rows)} more; all {len(profile.rows)} take {total:.2f} ms\n")
+
+
+def _show_roofline(roofline: "Roofline") -> None:
+    sys.stdout.write(f"\npeak of this machine: {roofline.peak_gmacs:.1f} GMACs/s, float32, {roofline.threads} thread(s)\n")
+    for row in roofline.rows:
+        if row.macs is None or row.share is None:
+            sys.stdout.write(f"{row.artifact.name}, {row.method}: multiply-adds are not known\n")
+        else:
+            read = "" if row.bytes is None else f", {row.bytes / 1e6:.2f} MB of weights"
+            sys.stdout.write(
+                f"{row.artifact.name}, {row.method}: {row.macs / 1e6:,.1f} MMACs{read}; {row.gmacs:.1f} GMACs/s, {row.share:.1%} of it\n"
+            )
 
 
 def _megabytes(size: int | None) -> str:

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
-from edgekit.bench.benchmark import BenchResult, benchmark
+from edgekit.bench.benchmark import benchmark
 from edgekit.bench.once import measured_apart
+from edgekit.bench.result import BenchResult
 from edgekit.gates.measure import Metric
 from edgekit.runtime.loaded import facts_of_file
 

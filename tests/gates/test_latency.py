@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 import edgekit
-from edgekit.bench.benchmark import BenchResult, Comparison, MethodTiming
 from edgekit.bench.once import Once
+from edgekit.bench.result import BenchResult, Comparison
 from edgekit.bench.statistics import Ratio
+from edgekit.bench.timing_row import MethodTiming
 from edgekit.gates import latency as timing
 from edgekit.gates.check import Latency
 from edgekit.gates.latency import median_of, time_artifact
