@@ -189,10 +189,42 @@ def test_a_run_that_was_too_noisy_says_so(folder):
 
 
 def test_exits_show_shares_costs_and_where_the_policy_lies(folder):
-    row = cells(made(folder.all()), "Exits: policy policy.json")
+    row = cells(made(folder.all()), "Exits: policy.json")
     assert [row[name]["share"].text for name in ("exit 1", "exit 2", "exit 3")] == ["25.0%", "0.0%", "75.0%"]
     assert row["the policy"]["accuracy, all leaving here"].text == "81.0%"
     assert row["the policy"]["cost, million multiply-adds"].text == "4.75"
+
+
+def test_profiles_say_where_time_goes_or_why_nobody_knows(folder):
+    import copy
+
+    from stored_results import BENCH
+
+    rows = [
+        {"name": "Conv", "ms": 3.0, "module": "stem", "line": "net.py:3, in forward", "calls": 1},
+        {"name": "Gemm", "ms": 1.0, "module": None, "line": None, "calls": 2},
+    ]
+    told = {"artifact": "x/net_32_fp32.onnx", "method": "forward", "runs": 10}
+    silent = {"artifact": "net_32_fp32.tflite", "method": "forward", "runs": 10, "rows": [], "note": "LiteRT tells nothing"}
+    peak = {"artifact": "x/net_32_fp32.onnx", "method": "forward", "macs": 273_000_000, "bytes": None, "min_ms": 6.25, "gmacs": 43.7, "share": 0.62}
+    ours = {"target": "onnx", "model": "net", "form": "edgekit", "operators": {"Reshape": 10, "Conv": 5}}
+    graphs = [ours, ours | {"form": "naive", "operators": {"Reshape": 40, "Conv": 5}}]
+    more = {
+        "profiles": [told | {"rows": rows, "whole_ms": 4.5, "note": "optimised"}, silent],
+        "roofline": {"peak_gmacs": 70.5, "threads": 1, "rows": [peak]},
+        "graphs": graphs,
+    }
+    folder.put("bench.json", copy.deepcopy(BENCH) | more)
+    page = made(folder)
+    share = cells(page, "Share of the machine's peak (bench.json)")["net_32_fp32.onnx"]
+    assert (share["of the peak"].text, share["weights read"].text) == ("62.0%", "missing")
+    changed = cells(page, "Operators before and after: net on onnx (bench.json)")
+    assert [changed[name]["change"].text for name in ("all operators", "Reshape", "Conv")] == ["-30", "-30", "0"]
+    text = to_markdown(page)
+    assert "Conv takes 75% of 4.00 ms." in text
+    assert "| Conv | stem | net.py:3, in forward | 1 | 3.000 | 75.0% |" in text
+    assert "No profile of net\\_32" not in text
+    assert "No profile of net_32_fp32.tflite, forward (bench.json): LiteRT tells nothing." in text
 
 
 def test_the_front_holds_models_apart_unless_their_accuracy_is_known():

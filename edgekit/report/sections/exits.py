@@ -61,7 +61,7 @@ def _policies(results: Results) -> Iterator[tuple[str, Entry, Entry | None]]:
         if policy is not None:
             yield f"policy fit ({source.name})", policy, source.entry.entry("curve")
     for source in results.evidence.of(POLICY):
-        yield f"policy {source.name}", source.entry, None
+        yield source.name, source.entry, None
     for row in results.artifacts:
         policy = None if row.early_exit is None else row.early_exit.entry("policy")
         if policy is not None:
@@ -74,8 +74,8 @@ def _policy(policy: Entry, title: str, curve: Entry | None) -> Iterator[_Outcome
         return
     cost = (fitted.text("cost") if fitted is not None else None) or "macs"
     costs = policy.entry("costs")
-    samples = None if fitted is None else fitted.integer("samples")
-    about = f"{policy.text('model') or 'any network'}, {(policy.text('kind') or '?').replace('_', ' ')}, fitted to {samples or '?'} samples"
+    samples = "written by hand" if fitted is None else f"fitted to {fitted.integer('samples') or '?'} samples"
+    about = f"{policy.text('model') or 'any network'}, {(policy.text('kind') or '?').replace('_', ' ')}, {samples}"
     yield _outcome(expected, title, about, cost, () if costs is None else costs.numbers(cost), curve)
 
 
