@@ -20,12 +20,13 @@ from edgekit import artifact
 from edgekit.calibration import Draws, as_samples, calibration_inputs
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import EdgekitError, ParityError
-from edgekit.interface import MethodSpec
+from edgekit.interface import FORWARD, MethodSpec
 from edgekit.methods import MethodSource
 from edgekit.models.source import SourceModel
 from edgekit.planner.decide import decide
 from edgekit.planner.groups import groups_of
 from edgekit.planner.plan import Decision, Plan
+from edgekit.planner.selected import compare_selected
 from edgekit.progress import Listener, stage
 from edgekit.quantization.job import Quantization
 from edgekit.targets.base import CannotRunHere, Counterparts, Inspection, LoweringJob, Target
@@ -33,6 +34,7 @@ from edgekit.verification.cases import Case, eager_cases
 from edgekit.verification.judged import Judgement, judge, run_as_apps_do
 from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample
+from edgekit.verification.selections import selects
 from edgekit.verification.tolerances import Tolerance, quantized_tolerance
 
 Array = np.ndarray
@@ -132,7 +134,7 @@ def lower_quantized(
         counterparts=counterparts,
         inspection=target.inspect(job.destination),
         parity=parity,
-        section=_section(scheme, reference.draws, plan, judgements, tolerance),
+        section=_section(scheme, reference.draws, plan, judgements, tolerance) | {"regions": _regions(source, job, reference, plan)},
         plan=plan,
         notes=_notes(reference.draws),
     )
@@ -271,6 +273,13 @@ def parity_of(found: Sequence[Judgement | CannotRunHere], executed_by: str, tole
 
 def _reason(row: Judgement | CannotRunHere) -> str:
     return "; ".join(row.reasons) if isinstance(row, Judgement) else row.summary
+
+
+def _regions(source: SourceModel, job: LoweringJob, reference: Reference, plan: Plan | None) -> dict[str, Any] | None:
+    """Compare the regions that a network selects, where it selects any in one method and something is rounded on the way."""
+    if plan is None or not selects(source.module) or FORWARD not in job.programs:
+        return None
+    return compare_selected(plan, job.programs[FORWARD], reference.cases[FORWARD], [sample.name for sample in reference.samples])
 
 
 def _section(scheme: Any, draws: Draws | None, plan: Plan | None, judgements: Sequence[Judgement], tolerance: Tolerance) -> dict[str, Any]:

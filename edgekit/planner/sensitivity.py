@@ -186,6 +186,43 @@ def together(recording: Recording, method: str, groups: Sequence[Group], *, stor
 
     :param stored: groups of which only the weights are rounded.
     """
+    read, wrote = _rounding(recording, method, groups, stored)
+    exact = _Run(recording.program, lambda _node, _source, value: value, lambda _node, value: value)
+    coarse = _Run(recording.program, read, wrote)
+    noise: list[float] = []
+    signal: list[float] = []
+    with torch.no_grad():
+        for row in recording.inputs:
+            pairs = [(want, got) for want, got in zip(exact.go(row), coarse.go(row), strict=True) if want.is_floating_point()]
+            noise = [a + float((want - got).square().sum()) for a, (want, got) in zip(noise or [0.0] * len(pairs), pairs, strict=True)]
+            signal = [a + float(want.square().sum()) for a, (want, _) in zip(signal or [0.0] * len(pairs), pairs, strict=True)]
+    return [n / s if s else 0.0 for n, s in zip(noise, signal, strict=True)]
+
+
+def traced(
+    recording: Recording,
+    method: str,
+    groups: Sequence[Group],
+    stored: Sequence[Group],
+    inputs: Sequence[Tensor],
+    observe: Callable[[fx.Node, Any], None],
+) -> list[Tensor]:
+    """Run a method with these groups rounded, as :func:`together` does, and show every node's value on the way; return the outputs."""
+    read, wrote = _rounding(recording, method, groups, stored)
+
+    def seen(node: fx.Node, value: Any) -> Any:
+        value = wrote(node, value)
+        observe(node, value)
+        return value
+
+    with torch.no_grad():
+        return _Run(recording.program, read, seen).go(inputs)
+
+
+def _rounding(
+    recording: Recording, method: str, groups: Sequence[Group], stored: Sequence[Group]
+) -> tuple[Callable[[fx.Node, fx.Node, Any], Any], Callable[[fx.Node, Any], Any]]:
+    """Return what rounds the values that a run reads and writes."""
     group_of = nodes_of(groups, method)
     only_weights = nodes_of(stored, method)
     constants = _constants(recording.program)
@@ -207,16 +244,7 @@ def together(recording: Recording, method: str, groups: Sequence[Group], *, stor
             return value
         return rounded(value, recording.ranges[node.name])
 
-    exact = _Run(recording.program, lambda _node, _source, value: value, lambda _node, value: value)
-    coarse = _Run(recording.program, read, wrote)
-    noise: list[float] = []
-    signal: list[float] = []
-    with torch.no_grad():
-        for row in recording.inputs:
-            pairs = [(want, got) for want, got in zip(exact.go(row), coarse.go(row), strict=True) if want.is_floating_point()]
-            noise = [a + float((want - got).square().sum()) for a, (want, got) in zip(noise or [0.0] * len(pairs), pairs, strict=True)]
-            signal = [a + float(want.square().sum()) for a, (want, _) in zip(signal or [0.0] * len(pairs), pairs, strict=True)]
-    return [n / s if s else 0.0 for n, s in zip(noise, signal, strict=True)]
+    return read, wrote
 
 
 def rounded(value: Tensor, bounds: tuple[float, float]) -> Tensor:
