@@ -1,0 +1,58 @@
+"""A few faults of each kind; the stored run has hundreds (``benchmarks/reliability.py``)."""
+
+import faults
+import pytest
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module")
+def models(net, tmp_path_factory):
+    """Two networks whose artifacts have one name and other weights."""
+    found = []
+    for number in range(2):
+        file = tmp_path_factory.mktemp(f"model{number}") / "net.py"
+        file.write_text(net.read_text().replace('"NET_SEED", "0"', f'"NET_SEED", "{number}"'))
+        found.append(f"{file}:build")
+    return tuple(found)
+
+
+def test_killed_exports_leave_nothing_half(models, tmp_path):
+    found = faults.kills(models, tmp_path, 12)
+    assert found["half_written"] == 0
+    assert found["killed"] >= 6
+    assert found["next_export"] == "whole"
+    assert found["leftovers_after"] == 0
+
+
+@pytest.mark.parametrize("what", ["full", "read-only"])
+def test_a_system_that_fails_leaves_the_old_artifact(models, tmp_path, what):
+    _, _, events = faults.digests(models, tmp_path / "count")
+    last = events // 2
+    found = faults.failing(models, tmp_path, what, moments=[1, last // 3, last // 2, last - 6, last - 3, last - 1])
+    assert (found["crashed"], found["half_written"], found["artifact_gone"]) == (0, 0, 0)
+    assert found["refused"] >= 2
+
+
+def test_a_folder_that_goes_away_is_an_error_and_no_crash(models, tmp_path):
+    _, _, events = faults.digests(models, tmp_path / "count")
+    found = faults.failing(models, tmp_path, "vanishing", moments=[2, events // 4, events // 2 - 3])
+    assert (found["crashed"], found["half_written"]) == (0, 0)
+
+
+@pytest.mark.parametrize(("same", "overwrite"), [(True, True), (False, True), (True, False)])
+def test_exports_at_once(models, tmp_path, same, overwrite):
+    found = faults.simultaneous(models, tmp_path, 3, same=same, overwrite=overwrite)
+    assert (found["crashed"], found["state"], found["leftovers"]) == (0, "whole", 0)
+    assert found["exported"] == (3 if overwrite else 1)
+
+
+def test_a_clock_that_goes_back_changes_nothing(models, tmp_path):
+    assert faults.clock_back(models, tmp_path) == {"exit_code": 0, "same_bytes": True, "state": "whole", "leftovers": 0}
+
+
+def test_damage_is_noticed(models, tmp_path):
+    assert faults.damaged(models, tmp_path, 60)["missed"] == 0
+    found = faults.damaged_cache(tmp_path / "cache", 40)
+    assert (found["wrong_and_missed"], found["rebuilt"]) == (0, 40)
+    assert found["noticed"] > 30
