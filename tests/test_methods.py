@@ -12,6 +12,7 @@ from torch import nn
 import edgekit
 from edgekit.artifact import read_manifest
 from edgekit.errors import ModelSourceError, PolicyError, UsageError
+from edgekit.gates.report import require_budgets
 from edgekit.interface import Preprocessing
 from edgekit.methods import handed_on, method_sources
 from edgekit.models.source import load_source
@@ -183,6 +184,12 @@ def many(tiny):
 def every_target(exported, tmp_path_factory):
     (onnx,) = edgekit.export("chase-tiny", targets=["onnx"], output_dir=tmp_path_factory.mktemp("onnx")).artifacts
     return exported | {"onnx": onnx}
+
+
+def test_the_projects_own_recipe_keeps_its_budgets(every_target, request):
+    report = edgekit.check_budget(request.config.rootpath / "recipes" / "budgets.toml", artifacts=[row.path for row in every_target.values()])
+    require_budgets(report)
+    assert [artifact.state for artifact in report.artifacts] == ["checked"] * 5
 
 
 @pytest.mark.parametrize(("target", "numerics"), [*((target, None) for target in (*EXECUTED, "onnx")), ("coreml", "fp32")])
