@@ -25,7 +25,7 @@ from edgekit.policy.confidences import to_micro
 from edgekit.policy.replay import leave_by_thresholds
 from edgekit.targets.base import Executable
 from edgekit.verification.cases import Case
-from edgekit.verification.exits import answers_of, compare_exits, thresholds_between
+from edgekit.verification.exits import answers_of, compare_exits
 from edgekit.verification.feeding import run_method
 from edgekit.verification.parity import sqnr_db
 from edgekit.verification.samples import Sample
@@ -179,14 +179,14 @@ def least_drop(row: Answer, samples: int) -> float | None:
 def _exits(actual: Mapping[str, Outputs], cases: Mapping[str, Case], names: Sequence[str], tolerance: Tolerance) -> dict[str, Any] | None:
     """Let every picture leave both under one policy, and count those that leave at the same exit.
 
-    Under eager's thresholds, and under thresholds that are fitted again, to the artifact's own confidences: rounding moves these all alike, and
-    then as many pictures leave where they did.
+    Under eager's thresholds, and under thresholds that are fitted again: of the artifact's own confidences, so that as many pictures leave at each
+    exit as leave eager's.
     """
     eager, ours = answers_of({name: case.outputs for name, case in cases.items()}), answers_of(actual)
     if eager is None or ours is None or len(eager.logits) != len(ours.logits):
         return None
     found = compare_exits(eager, ours, names, attrs.evolve(tolerance, exit_tie=None))
-    again = thresholds_between(ours.confidence)
+    again = _refitted(ours.confidence, found.counts)
     expected = leave_by_thresholds(to_micro(eager.confidence), found.thresholds_micro)
     return {
         "thresholds_micro": list(found.thresholds_micro),
@@ -196,3 +196,19 @@ def _exits(actual: Mapping[str, Outputs], cases: Mapping[str, Case], names: Sequ
         "refitted_thresholds_micro": list(again),
         "same_exit_refitted": int((leave_by_thresholds(to_micro(ours.confidence), again) == expected).sum()),
     }
+
+
+def _refitted(confidence: Array, counts: Sequence[int]) -> tuple[int | None, ...]:
+    """Return micro-units for every exit but the last, with which so many leave; ``None``: nobody does.
+
+    :param confidence: ``(K, N)`` float32. :param counts: by exit.
+    """
+    inside = np.arange(confidence.shape[1])
+    found: list[int | None] = []
+    for values, count in zip(confidence[:-1], counts, strict=False):
+        micro = to_micro(values[inside])
+        order = np.argsort(-micro, kind="stable")
+        found.append(int(micro[order[count - 1]]) if 0 < count <= len(order) else None)
+        if found[-1] is not None:
+            inside = inside[micro < found[-1]]
+    return tuple(found)
