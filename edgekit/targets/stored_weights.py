@@ -79,7 +79,7 @@ def _weights(program: ExportedProgram, keeps: Callable[[str], bool]) -> Iterator
 
 def _reads_weight(reader: fx.Node, weight: fx.Node) -> bool:
     others = (*reader.args[:1], *reader.args[2:], *reader.kwargs.values())
-    return reader.target in READERS and reader.args[1] is weight and weight not in others
+    return reader.target in READERS and reader.args[1:2] == (weight,) and weight not in others
 
 
 def _stored(values: np.ndarray, scheme: Scheme, grain: Grain) -> tuple[Callable[..., Tensor], dict[str, np.ndarray | int]]:

@@ -69,10 +69,13 @@ def job(folder, precision, *, calibration=SAMPLES):
 def test_an_asset_computes_what_its_program_does(precision, kind, tmp_path):
     request = job(tmp_path, precision)
     TARGET.lower(request)
-    inspection = TARGET.inspect(request.destination)
+    inspection, bits = TARGET.inspect(request.destination), scheme_of(precision).weight_bits
     assert inspection.operators[kind] == 3
+    formats = {row.name: row for row in inspection.weights}
+    small = formats.pop(f"indices of {2**bits}" if kind == "lut_to_dense" else f"{bits}-bit integers")
+    assert (small.values, small.size_bytes) == (PARAMETERS, PARAMETERS * bits // 8)
+    assert formats.keys() == {"float32"}
     assert inspection.operators.get("quantize", 0) == inspection.operators.get("dequantize", 0) == (3 if precision == "w8a8" else 0)
-    bits = scheme_of(precision).weight_bits
     assert PARAMETERS * bits / 8 <= inspection.sections["weights"] <= 1.1 * PARAMETERS * bits / 8 + 4 * (3 * 2**bits + SHORT) + 4 * PARAMETERS / 32
     program = quantized(request.programs["forward"], "forward", request.quantization)
     (name,) = output_names(program)

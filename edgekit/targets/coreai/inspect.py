@@ -1,17 +1,20 @@
 """Looks inside an ``.aimodel``: its methods, operators and bytes by section. Runs nothing."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.quiet import quiet
-from edgekit.targets.base import Delegation, Inspection
+from edgekit.targets.base import Delegation, Inspection, WeightFormat
 from edgekit.targets.coreai.asset import HASH, METADATA, PROGRAM, Asset, read_asset
 from edgekit.targets.coreai.graphs import called_by, composite_name, graphs_in, is_method, load_program, name_of, operations_in
 from edgekit.targets.coreai.guard import require_readable
 from edgekit.targets.coreai.methods import methods_of
 
+_FORMATS = {"f32": "float32", "f16": "float16", "si8": "8-bit integers", "si4": "4-bit integers"}
+_FORMATS |= {f"ui{bits}": f"indices of {1 << bits}" for bits in (1, 2, 3, 4, 6, 8)}
 _PLUMBING = ("constant", "output")
 
 
@@ -36,6 +39,7 @@ def inspect_asset(path: Path) -> Inspection:
                 operators_by_method=by_method,
                 delegation=Delegation(share=None),
                 sections=_sections(asset, program),
+                weights=_weights(program),
             )
     except EdgekitError:
         raise
@@ -60,11 +64,29 @@ def _name(operation: Any, composites: dict[str, str]) -> str:
     return str(operation.name).removeprefix("coreai.").removeprefix("decomposable.").removeprefix("broadcasting_")
 
 
+def _weights(program: Any) -> tuple[WeightFormat, ...]:
+    """Return the formats of all constants that may be weights; tables and scales are constants of their own, among the floats."""
+    found: dict[str, list[Any]] = {}
+    for constant in _constants(program):
+        name = _FORMATS.get(str(constant.type.element_type))
+        if name is not None and not getattr(constant, "is_splat", False):
+            found.setdefault(name, []).append(constant)
+    rows = [
+        WeightFormat(name=name, tensors=len(rows), values=sum(math.prod(row.type.shape) for row in rows), size_bytes=sum(map(_size, rows)))
+        for name, rows in found.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.values, row.name)))
+
+
+def _constants(program: Any) -> set[Any]:
+    """Return the values of all constants, equal ones once."""
+    operations = (operation for graph in graphs_in(program) for operation in operations_in(graph))
+    return {operation.attributes["value"] for operation in operations if "value" in operation.attributes}
+
+
 def _sections(asset: Asset, program: Any) -> dict[str, int]:
     """Return bytes by section; they add up to the folder's files. ``weights`` are the constants' values, equal ones once."""
-    operations = (operation for graph in graphs_in(program) for operation in operations_in(graph))
-    constants = {operation.attributes["value"] for operation in operations if "value" in operation.attributes}
-    weights = min(sum(_size(constant) for constant in constants), asset.files[PROGRAM])
+    weights = min(sum(_size(constant) for constant in _constants(program)), asset.files[PROGRAM])
     sections = {"weights": weights, "graph": asset.files[PROGRAM] - weights, "metadata": asset.files[METADATA] + asset.files[HASH]}
     return sections | {"other": sum(asset.files.values()) - sum(sections.values())}
 
