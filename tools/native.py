@@ -31,8 +31,16 @@ def build(folder: Path) -> Path:
     return folder / "native_runner"
 
 
-def check(runner: Path) -> str:
-    """Export a network with exits, run its plan twice with the runner, and compare exit and logits with Python's.
+def artifact(folder: Path) -> Path:
+    """Return a network with exits as an ExecuTorch file, exported into ``folder`` if it is not there."""
+    import edgekit
+
+    found = sorted(folder.glob("*.pte"))
+    return found[0] if found else Path(edgekit.export(_MODEL, targets=["executorch"], output_dir=folder).artifacts[0].path)
+
+
+def check(runner: Path, path: Path) -> str:
+    """Run plans of an artifact with exits with the runner, and compare exit and logits with Python's.
 
     :raises ValueError: they differ. :raises edgekit.errors.ReportError: a report cannot be believed.
     """
@@ -48,9 +56,8 @@ def check(runner: Path) -> str:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = Path(edgekit.export(_MODEL, targets=["executorch"], output_dir=folder / "exported").artifacts[0].path)
-        artifact = edgekit.load_artifact(path)
-        exits, classes = len(artifact.methods), artifact.methods[0].outputs[0].shape[-1]
+        opened = edgekit.load_artifact(path)
+        exits, classes = len(opened.methods), opened.methods[0].outputs[0].shape[-1]
         taken = []
         for last in (1, exits):  # the first exit takes everybody, or nobody leaves early
             policy = Policy(kind="max_softmax", exits=exits, classes=classes, thresholds=(0 if last == 1 else None,) * (exits - 1))
@@ -65,8 +72,8 @@ def check(runner: Path) -> str:
             (result,) = report.results
             if result.status != "ok":
                 raise ValueError(f"{result.status}: {result.error}")
-            image = artifact.methods[0].inputs[0]
-            answer = artifact.run_early_exit(tensor(image.name, plan.seed, image.shape, image.dtype), policy)
+            image = opened.methods[0].inputs[0]
+            answer = opened.run_early_exit(tensor(image.name, plan.seed, image.shape, image.dtype), policy)
             theirs = np.array(result.output_bits, np.uint32).view(np.float32)
             error = float(np.abs(theirs - answer.logits.reshape(-1)[: len(theirs)]).max())
             if set(result.exits or ()) != {int(answer.exit[0])} or not error <= _TOLERANCE:

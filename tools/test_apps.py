@@ -188,7 +188,24 @@ def _run_loop(language: str, command: Callable[[Path, str], list[str]]) -> str:
 
 def native_runner() -> str:
     """The native runner compiles against ExecuTorch's SDK, and a real artifact leaves at the exits where Python leaves."""
-    return native.check(native.build(BUILD / "native"))
+    return native.check(native.build(BUILD / "native"), native.artifact(BUILD / "artifacts"))
+
+
+def adb_conversation() -> str:
+    """``edgekit device run`` through the real adb client and the real adbd, in a network namespace; the native runner is the app."""
+    for name, hint in (("adb", "tools/toolchains.py fetch adb"), ("unshare", "apt-get install util-linux"), ("ip", "apt-get install iproute2")):
+        toolchains.program(name, hint)
+    if not (toolchains.swift() / "usr" / "lib" / "android-sdk" / "platform-tools" / "adbd").is_file():
+        raise MissingToolError("no adbd: tools/toolchains.py fetch swift brings it")
+    if os.geteuid() != 0:
+        raise MissingToolError("a network namespace needs root")
+    from edgekit.policy.policy import Policy, write_policy
+
+    runner, path = native.build(BUILD / "native"), native.artifact(BUILD / "artifacts")
+    policy = BUILD / "policy.json"
+    write_policy(Policy(kind="max_softmax", exits=4, classes=10, thresholds=(None, None, 0)), policy)
+    said = _run(["unshare", "-n", sys.executable, str(Path(__file__).parent / "adb_phone.py"), str(runner), str(path), str(policy)])
+    return "; ".join(said.strip().splitlines())
 
 
 def equal_counts() -> str:
@@ -214,6 +231,7 @@ STEPS: tuple[Callable[[], str], ...] = (
     swift_app,
     equal_counts,
     native_runner,
+    adb_conversation,
 )
 
 

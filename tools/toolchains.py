@@ -20,7 +20,7 @@ from pathlib import Path
 
 KOTLIN = ("kotlin-compiler", "2.4.20", "c23dab400d7ce5ea8b6c909947c0ca5454189e4bb1108695b5f464500e5e950f")
 SWIFT_SUITE = "trixie"
-SWIFT_PACKAGES = ("swiftlang", "libc6-dev", "libstdc++-14-dev")
+SWIFT_PACKAGES = ("swiftlang", "libc6-dev", "libstdc++-14-dev", "adbd")
 SWIFT_VERSION = "6.0.3"
 
 
