@@ -41,6 +41,7 @@ def models(folder: Path) -> tuple[str, str]:
 
 def run_faults(folder: Path, kills: int) -> dict[str, Any]:
     """Run every fault once, with as many kills."""
+    import damage
     import faults
 
     nets, log = models(folder / "models"), folder / "crashes.txt"
@@ -54,8 +55,8 @@ def run_faults(folder: Path, kills: int) -> dict[str, Any]:
         for same, overwrite in ((True, True), (False, True), (True, False))
     ]
     found["clock_back"] = _timed(lambda: faults.clock_back(nets, folder / "clock"))
-    found["damaged_artifacts"] = _timed(lambda: faults.damaged(nets, folder / "damaged", 2000))
-    found["damaged_cache"] = _timed(lambda: faults.damaged_cache(folder / "cache", 1000))
+    found["damaged_artifacts"] = _timed(lambda: damage.damaged(nets, folder / "damaged", 2000))
+    found["damaged_cache"] = _timed(lambda: damage.damaged_cache(folder / "cache", 1000))
     found["crashes"] = log.read_text()[-4000:] if log.exists() else None
     return found
 

@@ -1,5 +1,6 @@
 """A few faults of each kind; the stored run has hundreds (``benchmarks/reliability.py``)."""
 
+import damage
 import faults
 import pytest
 
@@ -52,7 +53,7 @@ def test_a_clock_that_goes_back_changes_nothing(models, tmp_path):
 
 
 def test_damage_is_noticed(models, tmp_path):
-    assert faults.damaged(models, tmp_path, 60)["missed"] == 0
-    found = faults.damaged_cache(tmp_path / "cache", 40)
+    assert damage.damaged(models, tmp_path, 60)["missed"] == 0
+    found = damage.damaged_cache(tmp_path / "cache", 40)
     assert (found["wrong_and_missed"], found["rebuilt"]) == (0, 40)
     assert found["noticed"] > 30

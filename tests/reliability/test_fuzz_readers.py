@@ -100,7 +100,7 @@ def test_any_bytes_are_no_checkpoint(tmp_path_factory, content):
 # --- the harness itself
 
 
-class Raw(EdgekitError):
+class RawError(EdgekitError):
     """As errors would be if they did not spell such signs out."""
 
     def __str__(self):
@@ -120,7 +120,7 @@ def test_it_sees_what_goes_wrong():
             case b"c":
                 bytearray(3 << 30)
             case b"d":
-                raise Raw("gone")
+                raise RawError("gone")
             case b"e":
                 time.sleep(60)
 
