@@ -9,9 +9,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from torch.export import ExportedProgram
 from torch.fx import Node
 
-from edgekit.errors import LoweringError
+from edgekit.errors import EdgekitError, LoweringError
+from edgekit.interface import MethodSpec
 from edgekit.quiet import quiet
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.blame import blame, refusal
@@ -30,6 +32,8 @@ def lower(job: LoweringJob) -> None:
     with quiet():
         try:
             manager = _convert(job)
+        except EdgekitError:
+            raise
         except Exception as error:
             raise blame("executorch", error, job.programs) from error
     for plan in manager.executorch_program.execution_plan:
@@ -45,13 +49,28 @@ def _convert(job: LoweringJob) -> Any:
     # The validity checks walk the whole graph after every step. What they guard against shows in the kernel check
     # below and in the comparison with eager; they took a tenth of the time.
     config = EdgeCompileConfig(_check_ir_validity=False)
-    programs = {method.name: job.programs[method.name] for method in job.methods}
+    programs = {method.name: _quantized(job, method) for method in job.methods}
     with thrift(), short_keys(), peephole():
         edge = to_edge_transform_and_lower(programs, partitioner=_partitioners(job.recipe.backend), compile_config=config)
         edge._named_data_store.add_named_data(DESCRIPTION_KEY, _description(job), alignment=1)  # noqa: SLF001 - offered to backends only
         # Defaults otherwise: delegates in segments of their own, which a runtime frees after setting them up, and
         # buffers planned greedily with inputs and outputs inside, which is what the phone bindings expect.
         return edge.to_executorch(ExecutorchBackendConfig())
+
+
+def _quantized(job: LoweringJob, method: MethodSpec) -> ExportedProgram:
+    """Return a method's program, quantized where the job says so."""
+    if job.quantization is None:
+        return job.programs[method.name]
+    if job.recipe.backend != "xnnpack":
+        raise LoweringError(
+            f"cannot write {job.quantization.scheme.name} for the {job.recipe.backend} backend",
+            why="edgekit chooses integers for XNNPACK's kernels",
+            hint="--backend xnnpack",
+        )
+    from edgekit.targets.executorch.quantize import quantized
+
+    return quantized(job.programs[method.name], method, job.quantization)
 
 
 def _partitioners(backend: str | None) -> list[Any]:

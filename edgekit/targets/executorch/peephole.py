@@ -20,16 +20,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from edgekit.targets.executorch.lookups import use_tables
+
 
 @contextlib.contextmanager
 def peephole() -> Iterator[None]:
-    """Merge moves in every XNNPACK payload written inside the block. Not for two threads at once."""
+    """Use tables and merge moves in every XNNPACK payload written inside the block. Not for two threads at once."""
     from executorch.backends.xnnpack import xnnpack_preprocess
 
     module: Any = xnnpack_preprocess
     serialize = module.serialize_xnnpack_binary
 
     def merged(graph: Any, constants: Any) -> Any:
+        use_tables(graph)
         merge_moves(graph)
         return serialize(graph, constants)
 
@@ -86,6 +89,7 @@ def _turn_constant_vectors(graph: Any) -> None:
 
 def _sink_transposes(graph: Any) -> None:
     """Move a transpose behind its only reader, where that pads, slices or combines it with a constant; in order, so through several."""
+    values = {_tensor(value).id_out: value.xvalue_union for value in graph.xvalues}
     tensors = {_tensor(value).id_out: _tensor(value) for value in graph.xvalues}
     read = Counter(getattr(node.xnode_union, field) for node in graph.xnodes for field in _inputs(node.xnode_union))
     at = {node.xnode_union.output_id: index for index, node in enumerate(graph.xnodes) if _is_transpose(node.xnode_union)}
@@ -112,6 +116,8 @@ def _sink_transposes(graph: Any) -> None:
         for field in _AXIS_FIELDS.get(name, ()):  # axis i of the transpose's result is axis perm[i] of its input
             setattr(reader, field, _turned(getattr(reader, field), transpose.perm))
         tensors[between].dims = _turned(tensors[result].dims, transpose.perm)
+        if hasattr(values[result], "quant_params"):  # the value in between is now the reader's result, not yet moved
+            values[between].quant_params = values[result].quant_params
         setattr(reader, operand, transpose.input_id)
         reader.output_id, transpose.input_id, transpose.output_id = between, between, result
         # They trade places; what stood between neither read nor wrote their values.
