@@ -61,13 +61,21 @@ TFLITE = (
 EXECUTORCH = (
     _FLOAT,
     *_refused("edgekit lowers to XNNPACK in float32", "fp16"),
-    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32"),
+    Precision(name="w8a8", by="torchao's export path for XNNPACK, integers where a plan finds them cheaper; float32 inputs and outputs"),
+    Precision(
+        name="w8a8-dynamic",
+        by="torchao: linear layers and convolutions, ranges of the values at hand; depthwise and padded ones in floats",
+    ),
+    *_refused("XNNPACK multiplies no floats by stored integers, and ExecuTorch would widen the weights at every run", "w8a32", "w4a32"),
     *_refused(_NO_TABLES, *_PALETTES),
 )
 ONNX = (
     _FLOAT,
     *_refused("onnxruntime's CPU kernels compute in float32; half precision would be converted at every operator", "fp16"),
-    *_refused(_NOT_WRITTEN, "w8a8", "w8a8-dynamic", "w8a32", "w4a32"),
+    Precision(name="w8a8", by="onnxruntime's static quantizer, integers where a plan finds them cheaper; float32 inputs and outputs"),
+    *_refused(_NOT_WRITTEN, "w8a8-dynamic"),
+    Precision(name="w8a32", by="8-bit weights, a scale a row; onnxruntime widens them"),
+    *_refused(_NOT_WRITTEN, "w4a32"),
     *_refused(_NO_TABLES, *_PALETTES),
 )
 COREAI = (

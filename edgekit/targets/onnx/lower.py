@@ -5,7 +5,7 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from edgekit.errors import LoweringError, UsageError
+from edgekit.errors import EdgekitError, LoweringError, UsageError
 from edgekit.interface import MethodSpec
 from edgekit.quiet import quiet
 from edgekit.targets.base import LoweringJob
@@ -45,6 +45,12 @@ def _tidied(job: LoweringJob, method: MethodSpec) -> Any:
     try:
         with quiet():
             model = _convert(job.programs[method.name], method)
+            if job.quantization is not None:
+                from edgekit.targets.onnx.quantize import quantized
+
+                model = quantized(model, method, job.quantization)
+    except EdgekitError:
+        raise
     except Exception as error:
         raise lowering_error("onnx", error, job.programs) from error
     tidy(model)
