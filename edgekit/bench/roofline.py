@@ -15,12 +15,16 @@ _REPEATS = 12
 
 @frozen(kw_only=True)
 class RooflineRow:
-    """One method. ``bytes``: of weights that one run reads, where the manifest tells; ``gmacs``: 1e9 multiply-adds a second at the minimum time."""
+    """One method.
+
+    :param bytes_moved: what its operators read and write, each by itself, see :mod:`edgekit.traffic`. :param gmacs: 1e9 multiply-adds a second
+        at the minimum time. ``None``: the manifest does not tell.
+    """
 
     artifact: Path
     method: str
     macs: int | None
-    bytes: int | None
+    bytes_moved: int | None
     min_ms: float
     gmacs: float | None
     share: float | None
@@ -64,16 +68,14 @@ def gemm_peak_gmacs(threads: int) -> float:
 def _row(timing: MethodTiming, peak: float) -> RooflineRow:
     manifest = read_manifest(timing.artifact) if timing.artifact.exists() else None
     document = {} if manifest is None else manifest.document
-    counted = (document.get("macs") or {}).get(timing.method)
-    macs = counted if isinstance(counted, int) else None
-    alone = len(document.get("methods") or ()) == 1  # of several methods each reads a part, and the file does not say which
-    weights = ((document.get("artifact") or {}).get("sections") or {}).get("weights") if alone else None
+    macs, moved = ((document.get(key) or {}).get(timing.method) for key in ("macs", "bytes_moved"))
+    macs = macs if isinstance(macs, int) else None
     gmacs = None if macs is None else macs / timing.min_ms / 1e6
     return RooflineRow(
         artifact=timing.artifact,
         method=timing.method,
         macs=macs,
-        bytes=weights if isinstance(weights, int) else None,
+        bytes_moved=moved if isinstance(moved, int) else None,
         min_ms=timing.min_ms,
         gmacs=gmacs,
         share=None if gmacs is None else gmacs / peak,

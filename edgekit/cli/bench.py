@@ -139,10 +139,9 @@ def _show_roofline(roofline: "Roofline") -> None:
         if row.macs is None or row.share is None:
             sys.stdout.write(f"{row.artifact.name}, {row.method}: multiply-adds are not known\n")
         else:
-            read = "" if row.bytes is None else f", {row.bytes / 1e6:.2f} MB of weights"
-            sys.stdout.write(
-                f"{row.artifact.name}, {row.method}: {row.macs / 1e6:,.1f} MMACs{read}; {row.gmacs:.1f} GMACs/s, {row.share:.1%} of it\n"
-            )
+            moved = "" if row.bytes_moved is None else f", {row.bytes_moved / 1e6:,.1f} MB moved"
+            reached = f"{row.macs / 1e6:,.1f} MMACs{moved}; {row.gmacs:.1f} GMACs/s, {row.share:.1%} of it"
+            sys.stdout.write(f"{row.artifact.name}, {row.method}: {reached}\n")
 
 
 def _megabytes(size: int | None) -> str:

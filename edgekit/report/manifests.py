@@ -1,6 +1,7 @@
 """What manifests say, one row an artifact."""
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -44,6 +45,22 @@ class RewriteRow:
 
 
 @frozen(kw_only=True)
+class JudgementRow:
+    """How a quantized artifact answers beside eager, calibrated on one draw: shares, dB, pictures.
+
+    Agreement and SQNR are the lowest of its answers, accuracies, wins and losses those of the last.
+    """
+
+    samples: int | None
+    agreement: float | None
+    sqnr_db: float | None
+    accuracy: float | None
+    eager_accuracy: float | None
+    wins: int | None
+    losses: int | None
+
+
+@frozen(kw_only=True)
 class ArtifactRow:
     """One artifact by its manifest. Bytes, counts, multiply-adds; ``None``: the manifest does not say.
 
@@ -76,7 +93,14 @@ class ArtifactRow:
     details: Mapping[str, ParityRow]
     selections: Entry | None
     early_exit: Entry | None
-    accuracy: float | None
+    quantization: Entry | None
+    judgements: tuple[JudgementRow, ...]
+    accuracy_on: str | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Top-1 accuracy of the artifact, its last answer's, in the draw that was kept; comparable only on the same pictures, ``accuracy_on``."""
+        return self.judgements[0].accuracy if self.judgements else None
 
     @property
     def variant(self) -> str:
@@ -98,6 +122,7 @@ def _row(source: Source) -> ArtifactRow:
     entry = source.entry
     artifact, recipe, model = (entry.entry(key) or Entry({}, f"{source.name}: {key}") for key in ("artifact", "recipe", "model"))
     delegation, parity = (entry.entry(key) or Entry({}, f"{source.name}: {key}") for key in ("delegation", "parity"))
+    quantization = entry.entry("quantization")
     macs = [value for value in (entry.entry("macs") or Entry({}, source.name)).values.values() if isinstance(value, int)]
     return ArtifactRow(
         name=artifact.text("name") or source.name.removesuffix(MANIFEST_SUFFIX),
@@ -125,11 +150,29 @@ def _row(source: Source) -> ArtifactRow:
         details={f"{key[:-1] if key == 'methods' else key} {name}": parity_row(row) for key in _DETAILS for name, row in parity.members(key).items()},
         selections=parity.entry("selections"),
         early_exit=entry.entry("early_exit"),
-        accuracy=(entry.entry("accuracy") or Entry({}, source.name)).number("top1"),
+        quantization=quantization,
+        judgements=() if quantization is None else tuple(_judgement(row) for row in quantization.entries("judged")),
+        accuracy_on=None if quantization is None or "data" not in quantization else json.dumps(quantization.values["data"], sort_keys=True),
     )
 
 
 _DETAILS = ("numerics", "methods")
+
+
+def _judgement(row: Entry) -> JudgementRow:
+    answers = row.entries("answers")
+    last = answers[-1] if answers else Entry({}, row.where)
+    agreements = [value for answer in answers if (value := answer.number("agreement")) is not None]
+    ratios = [value for answer in answers if (value := answer.number("sqnr_db")) is not None]
+    return JudgementRow(
+        samples=row.integer("samples"),
+        agreement=min(agreements, default=None),
+        sqnr_db=min(ratios, default=None),
+        accuracy=last.number("accuracy"),
+        eager_accuracy=last.number("eager_accuracy"),
+        wins=last.integer("wins"),
+        losses=last.integer("losses"),
+    )
 
 
 def _rewrite(row: Entry) -> RewriteRow:

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
+import attrs
 import pytest
 
 from edgekit.report import chart
@@ -206,7 +207,15 @@ def test_profiles_say_where_time_goes_or_why_nobody_knows(folder):
     ]
     told = {"artifact": "x/net_32_fp32.onnx", "method": "forward", "runs": 10}
     silent = {"artifact": "net_32_fp32.tflite", "method": "forward", "runs": 10, "rows": [], "note": "LiteRT tells nothing"}
-    peak = {"artifact": "x/net_32_fp32.onnx", "method": "forward", "macs": 273_000_000, "bytes": None, "min_ms": 6.25, "gmacs": 43.7, "share": 0.62}
+    peak = {
+        "artifact": "x/net_32_fp32.onnx",
+        "method": "forward",
+        "macs": 273_000_000,
+        "bytes_moved": None,
+        "min_ms": 6.25,
+        "gmacs": 43.7,
+        "share": 0.62,
+    }
     ours = {"target": "onnx", "model": "net", "form": "edgekit", "operators": {"Reshape": 10, "Conv": 5}}
     graphs = [ours, ours | {"form": "naive", "operators": {"Reshape": 40, "Conv": 5}}]
     more = {
@@ -217,7 +226,7 @@ def test_profiles_say_where_time_goes_or_why_nobody_knows(folder):
     folder.put("bench.json", copy.deepcopy(BENCH) | more)
     page = made(folder)
     share = cells(page, "Share of the machine's peak (bench.json)")["net_32_fp32.onnx"]
-    assert (share["of the peak"].text, share["weights read"].text) == ("62.0%", "missing")
+    assert (share["of the peak"].text, share["bytes moved"].text) == ("62.0%", "missing")
     changed = cells(page, "Operators before and after: net on onnx (bench.json)")
     assert [changed[name]["change"].text for name in ("all operators", "Reshape", "Conv")] == ["-30", "-30", "0"]
     text = to_markdown(page)
@@ -227,6 +236,21 @@ def test_profiles_say_where_time_goes_or_why_nobody_knows(folder):
     assert "No profile of net_32_fp32.tflite, forward (bench.json): LiteRT tells nothing." in text
 
 
+def test_quantized_artifacts_are_judged_by_their_answers(folder):
+    def draw(agreement, accuracy):
+        answer = {"name": "logits", "agreement": agreement, "sqnr_db": 21.5, "accuracy": accuracy, "eager_accuracy": 0.8, "wins": 3, "losses": 9}
+        return {"samples": 400, "answers": [answer]}
+
+    quantized = {"scheme": {}, "data": {"name": "cifar10"}, "judged": [draw(0.97, 0.785), draw(0.96, 0.78), draw(0.975, None)]}
+    folder.manifest("net_32_w8a8.tflite", recipe__precision="w8a8", recipe__target="tflite", quantization=quantized)
+    folder.manifest("net_32_w4a32.tflite", recipe__precision="w4a32", artifact__sha256="c" * 64, quantization={"judged": []}, parity=None)
+    found = cells(made(folder), "Quantized artifacts beside eager")
+    row = found["net_32_w8a8.tflite"]
+    shown = [row[name].text for name in ("pictures", "agreement", "over draws", "accuracy", "eager", "won", "lost")]
+    assert shown == ["400", "97.0%", "96.0% to 97.5% (3)", "78.5%", "80.0%", "3", "9"]
+    assert (found["net_32_w4a32.tflite"]["status"].text, found["net_32_w4a32.tflite"]["agreement"].text) == ("not stored", "missing")
+
+
 def test_the_front_holds_models_apart_unless_their_accuracy_is_known():
     def one(model, ms, size, accuracy=None):
         return Candidate(name="x", model=model, target="onnx", ms=ms, size_bytes=size, accuracy=accuracy, trained=None, run="r")
@@ -234,6 +258,8 @@ def test_the_front_holds_models_apart_unless_their_accuracy_is_known():
     assert front([one("a", 5, 10), one("a", 6, 9), one("a", 6, 11), one("b", 50, 100)]) == (True, True, False, True)
     assert front([one("a", 5, 10, 0.8), one("b", 6, 11, 0.7), one("c", 6, 11, 0.9)]) == (True, False, True)
     assert front([one("a", 5, 10), one("a", 5, 10)]) == (True, True)
+    elsewhere = attrs.evolve(one("b", 6, 11, 0.7), accuracy_on="other pictures")
+    assert front([one("a", 5, 10, 0.8), elsewhere]) == (True, True)
 
 
 def test_a_real_export_is_read_as_it_was_written(onnx_artifact, tmp_path, cli):

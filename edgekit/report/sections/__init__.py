@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from edgekit.report.page import Section
 from edgekit.report.results import Results
-from edgekit.report.sections import budgets, exits, latency, operators, pareto, parity, profile, regions, sizes, sources, support
+from edgekit.report.sections import budgets, exits, latency, operators, pareto, parity, profile, quantized, regions, sizes, sources, support
 
 SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     support.section,
@@ -16,6 +16,7 @@ SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     exits.section,
     regions.section,
     parity.section,
+    quantized.section,
     budgets.section,
     sources.section,
 )

@@ -25,6 +25,7 @@ class Candidate:
     ms: float
     size_bytes: int
     accuracy: float | None
+    accuracy_on: str | None = None
     trained: bool | None
     run: str
 
@@ -49,6 +50,7 @@ def section(results: Results) -> Section | None:
                     ms=least,
                     size_bytes=size,
                     accuracy=None if known is None else known.accuracy,
+                    accuracy_on=None if known is None else known.accuracy_on,
                     trained=None if known is None else known.trained,
                     run=run.source.name,
                 )
@@ -70,14 +72,14 @@ def section(results: Results) -> Section | None:
 def front(candidates: Sequence[Candidate]) -> tuple[bool, ...]:
     """Tell which candidates no other beats: at least as good in everything that both have, and better in something.
 
-    An accuracy that is not stored neither beats nor saves, and other models are no rivals then.
+    An accuracy that is not stored, or was measured on other pictures, neither beats nor saves, and other models are no rivals then.
     """
     return tuple(not any(_beats(other, one) for other in candidates) for one in candidates)
 
 
 def _beats(one: Candidate, other: Candidate) -> bool:
     pairs = [(one.ms, other.ms), (float(one.size_bytes), float(other.size_bytes))]
-    if one.accuracy is not None and other.accuracy is not None:
+    if one.accuracy is not None and other.accuracy is not None and one.accuracy_on == other.accuracy_on:
         pairs.append((-one.accuracy, -other.accuracy))
     elif one.model != other.model:
         return False
@@ -94,7 +96,8 @@ def _blocks(about: str, found: list[Candidate]) -> list[Block]:
         chart.Point(x=one.ms, y=one.size_bytes / 1e6, label=letter, series=targets.index(one.target))
         for one, letter in zip(found, letters, strict=True)
     ]
-    together = len({one.model for one in found}) == 1 or all(one.accuracy is not None for one in found)
+    judged_alike = all(one.accuracy is not None for one in found) and len({one.accuracy_on for one in found}) == 1
+    together = judged_alike or len({one.model for one in found}) == 1
     line = [] if not together else sorted((one.ms, one.size_bytes / 1e6) for one, on in zip(found, best, strict=True) if on)
     picture = chart.points(marks, x, y, line=line, steps=True) + chart.key(targets)
     names = ", ".join(f"{letter} {one.name} on {one.target}" for letter, one, on in zip(letters, found, best, strict=True) if on)

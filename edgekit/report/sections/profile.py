@@ -61,7 +61,7 @@ def _profile(profile: Entry, name: str) -> Iterator[Block]:
 def _roofline(roofline: Entry, name: str) -> Block:
     cells: list[tuple[Cell | str, ...]] = []
     for row in roofline.entries("rows"):
-        macs, moved = row.integer("macs"), row.integer("bytes")
+        macs, moved = row.integer("macs"), row.integer("bytes_moved")
         cells.append(
             (
                 (row.text("artifact") or "?").replace("\\", "/").rpartition("/")[2],
@@ -77,5 +77,5 @@ def _roofline(roofline: Entry, name: str) -> Block:
     told = (
         "The peak was not measured" if peak is None else f"Peak: {peak:,.1f} GMACs a second, measured with a float32 matrix product in the same run"
     )
-    header = ("artifact", "method", "multiply-adds", "weights read", "min ms", "GMACs/s", "of the peak")
+    header = ("artifact", "method", "multiply-adds", "bytes moved", "min ms", "GMACs/s", "of the peak")
     return table(f"Share of the machine's peak ({name})", header, cells, note=f"{told}, {roofline.integer('threads') or '?'} thread(s).")
