@@ -199,3 +199,24 @@ def test_values_that_do_not_fit_their_mask_are_an_error():
 
     with pytest.raises(ValueError, match="3 values for a mask with 2 places"):
         OPERATORS["constexpr_sparse_to_dense"](nonzero_data=torch.ones(3), mask=torch.tensor([1, 0, 1]))
+
+
+def test_an_index_behind_its_palette_is_an_error():
+    from edgekit.mil.operators.compressed import OPERATORS
+
+    lut = torch.arange(8.0).reshape(2, 1, 4, 1)
+    look_up = OPERATORS["constexpr_lut_to_dense"]
+    torch.testing.assert_close(look_up(indices=torch.tensor([[3], [3]], dtype=torch.uint8), lut=lut), torch.tensor([[3.0], [7.0]]))
+    with pytest.raises(ValueError, match="index 5 into a palette of 4"):
+        look_up(indices=torch.tensor([[5], [0]], dtype=torch.uint8), lut=lut)
+
+
+def test_packed_indices_that_are_too_few_are_an_error():
+    from edgekit.mil.operators.compressed import OPERATORS
+
+    packed = torch.tensor([0b00011011], dtype=torch.uint8)
+    look_up = OPERATORS["constexpr_lut_to_dense"]
+    found = look_up(indices=packed, lut=torch.tensor([0.0, 1.0, 2.0, 3.0]), shape=torch.tensor([2, 2]))
+    torch.testing.assert_close(found, torch.tensor([[3.0, 2.0], [1.0, 0.0]]))  # the first lies in the lowest bits
+    with pytest.raises(ValueError, match="reshape"):
+        look_up(indices=packed, lut=torch.tensor([0.0, 1.0, 2.0, 3.0]), shape=torch.tensor([2, 4]))

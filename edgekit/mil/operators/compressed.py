@@ -52,6 +52,8 @@ def constexpr_lut_to_dense(*, indices: Tensor, lut: Tensor, shape: Tensor | None
 
 def _looked_up(indices: Tensor, lut: Tensor, vector_axis: Tensor | None) -> Tensor:
     groups, (entries, length) = lut.shape[:-2], lut.shape[-2:]
+    if indices.numel() and int(indices.max()) >= entries:  # it would find a neighbour's entry
+        raise ValueError(f"index {int(indices.max())} into a palette of {entries}")
     palette = torch.zeros((), dtype=torch.int32)
     for axis, (size, count) in enumerate(zip(indices.shape, groups, strict=True)):
         if size % count:
