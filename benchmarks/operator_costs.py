@@ -4,8 +4,8 @@
 
 Chains of two and of six operators are lowered as any export is, timed in one interleaved run, and the difference divided by four: what a run costs
 beside them, and what conversions at both ends cost, cancels. Two sizes a kind; a kind's cost is the mean, per multiply-add where it has any, else per
-value that it writes. A conversion is what every second operator in floats adds. Rows of the table that is there and that are not measured stay: what is
-fused into the operator before it costs nothing, and what the runtime has no integers for is null.
+value that it writes. A conversion is what every second operator in floats adds. Rows of the table that is there stay where they are not measured:
+what is fused into the operator before it costs nothing, and what the runtime has no integers for is null.
 """
 
 import argparse
