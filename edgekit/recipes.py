@@ -52,7 +52,12 @@ def load_recipes(
 def _recipes(table: dict[str, Any], path: Path, targets: Sequence[str], precision: str | None) -> tuple[Recipe, ...]:
     if _TABLE not in table:
         if targets or precision is not None:
-            raise UsageError("a recipe of one artifact holds the whole request", hint=f"leave out --target and --precision, or give it [{_TABLE}]")
+            also = [name for name, value in (("target", targets), ("precision", precision)) if value]
+            raise UsageError(
+                "a recipe of one artifact holds the whole request",
+                what=f"also given: {', '.join(also)}",
+                hint=f"leave out --target and --precision, or give it [{_TABLE}]",
+            )
         return (Recipe.from_table(table, source=path),)
     for key in ("target", "precision"):
         if key in table:

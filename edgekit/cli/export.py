@@ -11,6 +11,7 @@ from edgekit.errors import EdgekitError, UsageError
 
 if TYPE_CHECKING:
     from edgekit.pipeline import ExportedArtifact, ExportResult
+    from edgekit.planner.plan import Plan
     from edgekit.recipe import Recipe
 
 
@@ -155,16 +156,21 @@ def _show(result: "ExportResult") -> None:
 
 
 def _show_written(artifacts: "Sequence[ExportedArtifact]") -> None:
-    from edgekit.quantizing import blame_lines
-
     for artifact in artifacts:
         console.note(f"wrote {artifact.path} ({artifact.size_bytes / 1e6:.2f} MB) and its manifest")
-        if artifact.plan is not None and (lines := blame_lines(artifact.plan)):
-            console.note(f"  in floats, and what that costs by the table of {artifact.target}:")
-            for line in lines:
-                console.note(f"    {line}")
+        if artifact.plan is not None:
+            _show_blame(artifact.plan, artifact.target)
         for note in artifact.notes:
             console.note(f"  NOTE  {note}")
+
+
+def _show_blame(plan: "Plan", target: str) -> None:
+    from edgekit.quantizing import blame_lines
+
+    if lines := blame_lines(plan):
+        console.note(f"  in floats, and what that costs by the table of {target}:")
+        for line in lines:
+            console.note(f"    {line}")
 
 
 def _show_plan(recipes: "tuple[Recipe, ...]", paths: list[Path], *, as_json: bool) -> None:

@@ -132,6 +132,7 @@ def test_json_is_plain():
         "max_abs_error": 0.01,
         "min_sqnr_db": None,
         "min_top1_agreement": None,
+        "max_drop_points": None,
         "tie": 0.0,
         "exit_tie": None,
         "region_tie": None,
