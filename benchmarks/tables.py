@@ -97,7 +97,30 @@ def lint(evidence: Evidence) -> Iterable[str]:
         yield from _table((about, "Core ML Tools alone", "edgekit"), [(name, f"{a}", f"{b}") for name, a, b in counted])
 
 
-TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {"speed": speed, "regions": regions, "exits": exits, "lint": lint}
+def vendors(evidence: Evidence) -> Iterable[str]:
+    """Yield how far each vendor's converter gets with networks whose forward depends on data, and edgekit's SQNR on the same."""
+    named = {**TARGETS, "coreml": "Core ML", "coreai": "Core AI"}
+    found = {}
+    for source in evidence.of(BENCHMARK):
+        if source.entry.text("benchmark") == "vendors_on_dynamic":
+            found |= {(row.text("network"), row.text("target")): row for row in source.entry.entries("results")}
+    rows = []
+    for network in dict.fromkeys(network for network, _ in found):
+        for who, told in (("vendor", "vendor's converter"), ("edgekit", "edgekit")):
+            cells = [_how_far(found[network, target].text(who)) if (network, target) in found else "missing" for target in named]
+            rows.append((f"{network}, {told}", *cells))
+    yield from _table(("", *named.values()), rows)
+
+
+def _how_far(said: str | None) -> str:
+    """Shorten what a trial said: up to its first colon or comma where it failed, its SQNR or "runs" where it did not."""
+    said = said or "missing"
+    if not said.startswith("runs"):
+        return said.split(":")[0]
+    return next((part.strip().split(" over")[0] for part in said.split(",") if "SQNR" in part), "runs").removeprefix("SQNR ")
+
+
+TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {"speed": speed, "regions": regions, "exits": exits, "lint": lint, "vendors": vendors}
 
 
 def _runs(evidence: Evidence, benchmark: str) -> list[Measurement]:
