@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from edgekit.interface import MethodSpec
 from edgekit.targets.failure import module_path
+from edgekit.targets.tflite.passes import run_passes
 
 
 def convert(
@@ -32,24 +33,15 @@ def convert(
     if name_of is not None:
         for program, method in zip(programs, methods, strict=True):
             _name_nodes(program, method.name, name_of)
-    lowered = [_run_passes(program) for program in programs]
+    lowered = [run_passes(program) for program in programs]
+    for program in lowered:
+        _name_by_module_path(program)
     signatures = [_signature(method) for method in methods]
     exporter = litert_converter.exported_programs_to_flatbuffer(lowered, signatures)
     module = exporter.module.operation if hasattr(exporter.module, "operation") else exporter.module
     _write_names(module, {method.name: method for method in methods})
     _write_metadata(module, description, metadata)
     return bytes(exporter.to_bytes())
-
-
-def _run_passes(program: ExportedProgram) -> Any:
-    from litert_torch import fx_infra
-    from litert_torch._convert import core
-
-    decompositions = fx_infra.decomp.pre_convert_decomp()
-    program = fx_infra.safe_run_decompositions(fx_infra.graph_utils.reset_from_node_meta(program), decompositions, can_skip=False)
-    program = core._run_convert_passes(program)  # noqa: SLF001 - the public entry exports from a module
-    _name_by_module_path(program)
-    return program
 
 
 def _name_by_module_path(program: ExportedProgram) -> None:
