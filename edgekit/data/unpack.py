@@ -74,8 +74,7 @@ def _told(package: Path) -> Iterator[None]:
         EOFError,
         OSError,
         ValueError,
-        NotImplementedError,
-        RuntimeError,
+        RuntimeError,  # a method of packing that Python does not know is a NotImplementedError, which is one
     ) as error:
         raise BadInputError(f"{package.name} cannot be unpacked", why=str(error) or type(error).__name__) from error
 

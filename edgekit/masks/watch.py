@@ -6,6 +6,7 @@ Assuming     runs it by places, as many as were observed: for capturing it, with
 """
 
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from edgekit.user_code import running_line
 _Spelling = Callable[..., Any]
 
 
-class _Watching(TorchFunctionMode):
+class _Watching(TorchFunctionMode, ABC):
     """Hands the functions that find places where a mask is true to :meth:`spelled`, where they are given one.
 
     ``spells``: a write at places is spelled otherwise, too, which is no reason by itself to look at a model.
@@ -38,14 +39,22 @@ class _Watching(TorchFunctionMode):
             return indexing.put_at(*args)
         return func(*args, **kwargs) if spelling is None else self.spelled(spelling, func, args, kwargs)
 
+    @abstractmethod
     def spelled(self, spelling: _Spelling, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do what ``func`` does; ``spelling`` does it with places."""
+
+
+class _Placing(_Watching):
+    """Spells with :meth:`places`."""
+
+    def spelled(self, spelling: _Spelling, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do it with places."""
         del func
         return spelling(self.places, *args, **kwargs)
 
+    @abstractmethod
     def places(self, mask: Tensor) -> Tensor:
         """Return the places where a mask ``(n,)`` is true."""
-        raise NotImplementedError
 
 
 class Noticing(_Watching):
@@ -64,7 +73,7 @@ class Noticing(_Watching):
         return func(*args, **kwargs)
 
 
-class Observing(_Watching):
+class Observing(_Placing):
     """``counts``: how many places each mask kept, in the order in which the forward asks."""
 
     def __init__(self) -> None:
@@ -78,7 +87,7 @@ class Observing(_Watching):
         return found
 
 
-class Assuming(_Watching):
+class Assuming(_Placing):
     """Takes each count from an observation; ``lines``: the user's line of each that was taken, ``None`` where there is none."""
 
     def __init__(self, counts: Sequence[int]) -> None:

@@ -32,7 +32,7 @@ MAX_CLASSES = 1_000_000
 MAX_EXIT_BYTES = 4 * 1024**3
 _FLOATS = tuple(np.dtype(name) for name in ("<f2", "<f4", "<f8"))
 _PIECE = 4 * 1024**2
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Hasher(Protocol):
