@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import native
 import toolchains
 
 _SERIAL = "emulator-5554"  # what adb calls a device that answers on this machine
@@ -43,20 +44,11 @@ def _phone(root: Path, folder: Path, runner: Path) -> "subprocess.Popen[bytes]":
         (folder / "bin" / name).write_text(f"#!/bin/sh\n{lines}\n")
         (folder / "bin" / name).chmod(0o755)
     inside = ["bwrap", "--die-with-parent", "--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/data"]  # noqa: S108  its own
-    inside += ["--ro-bind", str(runner.parent), "/opt", "--ro-bind", str(_libraries()), "/srv", "--bind", str(folder), "/mnt"]
+    inside += ["--ro-bind", str(runner.parent), "/opt", "--ro-bind", str(native.libraries()), "/srv", "--bind", str(folder), "/mnt"]
     inside += ["--setenv", "PATH", "/mnt/bin:/usr/bin:/bin", "--setenv", "LD_LIBRARY_PATH", "/srv"]
     adbd = subprocess.Popen([*inside, "/usr/lib/android-sdk/platform-tools/adbd"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (folder / "adbd.pid").write_text(str(adbd.pid))
     return adbd
-
-
-def _libraries() -> Path:
-    from importlib import util
-
-    spec = util.find_spec("executorch")
-    if spec is None or not spec.submodule_search_locations:
-        raise toolchains.MissingToolError("no ExecuTorch")
-    return Path(spec.submodule_search_locations[0]) / "lib"
 
 
 def _edgekit(*words: str) -> tuple[int, dict[str, object], str]:

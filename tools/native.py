@@ -1,17 +1,45 @@
-"""Builds the native runner on ExecuTorch's C++ SDK and runs real artifacts with it: the outputs have to be Python's, the reports valid."""
+"""Builds the native runner on ExecuTorch's C++ SDK, and holds whatever runs real artifacts to Python's answers: the runner, Kotlin, Swift."""
 
+import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from importlib import util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from toolchains import MissingToolError, program
+from toolchains import MissingToolError, java_headers, program
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edgekit.device.report import Report, Result
+    from edgekit.policy.policy import Policy
+    from edgekit.runtime.loaded import LoadedArtifact
 
 ROOT = Path(__file__).parent.parent
-_MODEL = "chase-tiny"
+SOURCE = ROOT / "benchmarks" / "native_runner"
+EXITS, PLAIN = "chase-tiny", "emov2-1m"
 _TOLERANCE = 1e-5
-"""On the same machine both run the same kernels; threads may add up in another order."""
+"""On the same machine all run the same kernels; threads may add up in another order."""
+
+
+def sdk() -> Path:
+    """Return the folder of the SDK's CMake package, in ExecuTorch's wheel.
+
+    :raises MissingToolError: there is none.
+    """
+    spec = util.find_spec("executorch")
+    found = Path(spec.submodule_search_locations[0]) / "share" / "cmake" if spec is not None and spec.submodule_search_locations else None
+    if found is None or not (found / "executorch-config.cmake").is_file():
+        raise MissingToolError("no C++ SDK in the ExecuTorch wheel: pip install 'edgekit[executorch]'")
+    return found
+
+
+def libraries() -> Path:
+    """Return the folder of ExecuTorch's shared libraries."""
+    return sdk().parent.parent / "lib"
 
 
 def build(folder: Path) -> Path:
@@ -19,70 +47,106 @@ def build(folder: Path) -> Path:
 
     :raises MissingToolError: no CMake, compiler or SDK. :raises ValueError: it does not compile.
     """
-    for name in ("cmake", "c++"):
-        program(name, "apt-get install cmake g++")
-    spec = util.find_spec("executorch")
-    sdk = Path(spec.submodule_search_locations[0]) / "share" / "cmake" if spec is not None and spec.submodule_search_locations else None
-    if sdk is None or not (sdk / "executorch-config.cmake").is_file():
-        raise MissingToolError("no C++ SDK in the ExecuTorch wheel: pip install 'edgekit[executorch]'")
-    source = ROOT / "benchmarks" / "native_runner"
-    _run("cmake", "-S", str(source), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", f"-Dexecutorch_DIR={sdk}")
-    _run("cmake", "--build", str(folder), "-j1")
+    _configure(folder)
+    run("cmake", "--build", str(folder), "-j1", "--target", "native_runner")
     return folder / "native_runner"
 
 
-def artifact(folder: Path) -> Path:
-    """Return a network with exits as an ExecuTorch file, exported into ``folder`` if it is not there."""
+def library(folder: Path, *, java: bool = False) -> Path:
+    """Return the runner's engine as a library for other languages, built into ``folder``.
+
+    :param java: with the functions that Java calls. :raises MissingToolError: as :func:`build`, or no JDK. :raises ValueError: it does not compile.
+    """
+    _configure(folder, *((f"-DJNI_HEADERS={java_headers()}",) if java else ()))
+    run("cmake", "--build", str(folder), "-j1", "--target", "latency_engine")
+    return folder / "liblatency_engine.so"
+
+
+def _configure(folder: Path, *options: str) -> None:
+    for name in ("cmake", "c++"):
+        program(name, "apt-get install cmake g++")
+    run("cmake", "-S", str(SOURCE), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", f"-Dexecutorch_DIR={sdk()}", *options)
+
+
+def artifact(folder: Path, model: str = EXITS) -> Path:
+    """Return a network as an ExecuTorch file, exported into ``folder`` if it is not there."""
     import edgekit
 
-    found = sorted(folder.glob("*.pte"))
-    return found[0] if found else Path(edgekit.export(_MODEL, targets=["executorch"], output_dir=folder).artifacts[0].path)
+    found = sorted(folder.glob(f"{model}_*.pte"))
+    return found[0] if found else Path(edgekit.export(model, targets=["executorch"], output_dir=folder).artifacts[0].path)
 
 
-def check(runner: Path, path: Path) -> str:
-    """Run plans of an artifact with exits with the runner, and compare exit and logits with Python's.
+def check(command: Callable[[Path], Sequence[str]], paths: Sequence[Path], *, preprocess: bool) -> str:
+    """Carry plans of artifacts out, and compare exits and outputs with Python's; says what was seen.
 
+    :param command: what carries out process 0 of the plan in a folder. :param paths: one of them of a network with exits.
+    :param preprocess: also time the preparation of a picture, which the native runner does not.
     :raises ValueError: they differ. :raises edgekit.errors.ReportError: a report cannot be believed.
     """
-    import numpy as np
-
     import edgekit
     from edgekit.device.build import Settings, build_plan
     from edgekit.device.integer_json import canonical, parse
-    from edgekit.device.noise import tensor
     from edgekit.device.report import report_from_json
     from edgekit.device.validate import check_report
     from edgekit.policy.policy import Policy
 
+    opened = {path.name: edgekit.load_artifact(path) for path in paths}
+    (network,) = (loaded for loaded in opened.values() if len(loaded.methods) > 1)
+    exits, classes = len(network.methods), network.methods[0].outputs[0].shape[-1]
+    worst = 0.0
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        opened = edgekit.load_artifact(path)
-        exits, classes = len(opened.methods), opened.methods[0].outputs[0].shape[-1]
-        taken = []
         for last in (1, exits):  # the first exit takes everybody, or nobody leaves early
             policy = Policy(kind="max_softmax", exits=exits, classes=classes, thresholds=(0 if last == 1 else None,) * (exits - 1))
-            plan = build_plan([path], "android", Settings(samples=4, processes=1, preprocess=False, policy=policy))
-            work = folder / f"run-{last}"
-            work.mkdir()
-            shutil.copy(path, work / path.name)
-            (work / "plan.json").write_text(canonical(plan.to_json()))
-            _run(str(runner), str(work), "0")
-            report = report_from_json(parse((work / "report-0.json").read_bytes(), "the report"))
+            plan = build_plan(paths, "android", Settings(samples=4, processes=1, preprocess=preprocess, policy=policy))
+            folder = Path(name) / f"run-{last}"
+            folder.mkdir()
+            for path in paths:
+                shutil.copy(path, folder / path.name)
+            (folder / "plan.json").write_text(canonical(plan.to_json()))
+            run(*command(folder))
+            report = report_from_json(parse((folder / "report-0.json").read_bytes(), "the report"))
             check_report(report, plan)
-            (result,) = report.results
-            if result.status != "ok":
-                raise ValueError(f"{result.status}: {result.error}")
-            image = opened.methods[0].inputs[0]
-            answer = opened.run_early_exit(tensor(image.name, plan.seed, image.shape, image.dtype), policy)
-            theirs = np.array(result.output_bits, np.uint32).view(np.float32)
-            error = float(np.abs(theirs - answer.logits.reshape(-1)[: len(theirs)]).max())
-            if set(result.exits or ()) != {int(answer.exit[0])} or not error <= _TOLERANCE:
-                raise ValueError(f"exit {result.exits} and {answer.exit}, logits differ by {error:g}")
-            taken.append(int(answer.exit[0]))
-        return f"{_MODEL}: exits {taken[0]} and {taken[1]} of {exits}, logits as Python's"
+            worst = max(worst, _compare(report, opened, policy, last, plan.seed))
+    return f"{', '.join(opened)}: exits 1 and {exits} of {exits}, outputs within {worst:.0e} of Python's"
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def _compare(report: "Report", opened: "dict[str, LoadedArtifact]", policy: "Policy", last: int, seed: int) -> float:
+    from edgekit.device.noise import tensor
+
+    worst = 0.0
+    for result in report.results:
+        if result.status != "ok":
+            raise ValueError(f"{result.variant}: {result.status}: {result.error}")
+        loaded = opened[result.variant]
+        image = loaded.methods[0].inputs[0]
+        given = tensor(image.name, seed, image.shape, image.dtype)
+        if len(loaded.methods) > 1:
+            answer = loaded.run_early_exit(given, policy)
+            if set(result.exits or ()) != {last} or int(answer.exit[0]) != last:
+                raise ValueError(f"{result.variant}: exit {result.exits} and {answer.exit}, not {last}")
+            logits = answer.logits
+        else:
+            logits = loaded.run(loaded.methods[0].name, {image.name: given})["logits"]
+        worst = max(worst, _error(result, logits))
+    return worst
+
+
+def _error(result: "Result", logits: "np.ndarray") -> float:
+    import numpy as np
+
+    theirs = np.array(result.output_bits, np.uint32).view(np.float32)
+    error = float(np.abs(theirs - logits.reshape(-1)[: len(theirs)]).max()) if len(theirs) else float("nan")
+    if not error <= _TOLERANCE:
+        raise ValueError(f"{result.variant}: logits differ by {error:g}")
+    return error
+
+
+def run(*command: str, environment: dict[str, str] | None = None) -> str:
+    """Run a command and return what it prints.
+
+    :raises ValueError: it ends with another code than 0.
+    """
+    done = subprocess.run(command, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ValueError(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout

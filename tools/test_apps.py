@@ -99,15 +99,13 @@ def run_loop_kotlin() -> str:
     return _run_loop("Kotlin", lambda folder, process: _java("RunOnceKt", str(folder), process))
 
 
-def _swift(words: list[str], folder: Path | None = None) -> list[str]:
+def _swift(words: list[str], folder: Path | None = None, read: toolchains.Binds = ()) -> list[str]:
+    """Return a command inside the system that has Swift; the app lies at /srv, what is built at /mnt, the folder of a run at /run/folder."""
     build = BUILD / "swift"
     build.mkdir(parents=True, exist_ok=True)
-    binds = [(ROOT / "ios_app", "/srv"), (VECTORS, "/media")]
-    command = toolchains.in_swift_root(toolchains.swift(), binds, build, words, "/srv/LatencyCore")
-    if folder is not None:
-        command[1:1] = []
-        command[command.index("--bind") : command.index("--bind")] = ["--bind", str(folder), "/opt"]
-    return command
+    written = [(build, "/mnt"), *(() if folder is None else ((folder, "/run/folder"),))]
+    binds = [(ROOT / "ios_app", "/srv"), (VECTORS, "/media"), *read]
+    return toolchains.in_swift_root(toolchains.swift(), binds, written, words, "/srv/LatencyCore")
 
 
 _SWIFT_BUILD = ["--disable-sandbox", "--scratch-path", "/mnt/core", "-Xswiftc", "-warnings-as-errors"]
@@ -143,7 +141,7 @@ def vectors_swift() -> str:
 
 def run_loop_swift() -> str:
     """A whole run with an engine that is made up; its reports are held to the plan."""
-    return _run_loop("Swift", lambda folder, process: _swift(["/mnt/core/debug/runonce", "/opt", process], folder))
+    return _run_loop("Swift", lambda folder, process: _swift(["/mnt/core/debug/runonce", "/run/folder", process], folder))
 
 
 def swift_tests() -> str:
@@ -187,8 +185,36 @@ def _run_loop(language: str, command: Callable[[Path, str], list[str]]) -> str:
 
 
 def native_runner() -> str:
-    """The native runner compiles against ExecuTorch's SDK, and a real artifact leaves at the exits where Python leaves."""
-    return native.check(native.build(BUILD / "native"), native.artifact(BUILD / "artifacts"))
+    """The native runner compiles against ExecuTorch's SDK, and real artifacts give Python's outputs and leave where Python leaves."""
+    runner = native.build(BUILD / "native")
+    return native.check(lambda folder: [str(runner), str(folder), "0"], _artifacts(), preprocess=False)
+
+
+def real_engine_kotlin() -> str:
+    """Kotlin's run loop over the real ExecuTorch."""
+    kotlin_core()
+    library = native.library(BUILD / "native-java", java=True)
+    return native.check(lambda folder: _java("RunRealKt", str(folder), "0", str(library)), _artifacts(), preprocess=True)
+
+
+def real_engine_swift() -> str:
+    """Swift's run loop over the real ExecuTorch."""
+    toolchains.swift()
+    library = native.library(BUILD / "native")
+    read = [(native.SOURCE, "/run/runner"), (library.parent, "/run/engine"), (native.libraries(), "/run/executorch")]
+    found = ["-Xcc", "-I/run/runner", "-Xlinker", "-L/run/engine", "-Xlinker", "--allow-shlib-undefined"]
+    build = ["swift", "build", "--disable-sandbox", "--scratch-path", "/mnt/real", "--package-path", "/srv/RealEngine"]
+    _run(_swift([*build, "-Xswiftc", "-warnings-as-errors", *found], read=read))
+
+    def command(folder: Path) -> list[str]:
+        here = ["env", "LD_LIBRARY_PATH=/run/engine:/run/executorch", "/mnt/real/debug/runreal", "/run/folder", "0"]
+        return _swift(here, folder, read)
+
+    return native.check(command, _artifacts(), preprocess=True)
+
+
+def _artifacts() -> list[Path]:
+    return [native.artifact(BUILD / "artifacts", model) for model in (native.PLAIN, native.EXITS)]
 
 
 def adb_conversation() -> str:
@@ -231,6 +257,8 @@ STEPS: tuple[Callable[[], str], ...] = (
     swift_app,
     equal_counts,
     native_runner,
+    real_engine_kotlin,
+    real_engine_swift,
     adb_conversation,
 )
 

@@ -68,15 +68,32 @@ def program(name: str, hint: str) -> str:
     raise MissingToolError(f"no {name}: {hint}")
 
 
-def in_swift_root(root: Path, binds: Sequence[tuple[Path, str]], build: Path, words: Sequence[str], folder: str) -> list[str]:
+def java_headers() -> Path:
+    """Return the folder of the headers that C++ needs to talk with Java.
+
+    :raises MissingToolError: there is no Java, or one without headers.
+    """
+    folder = Path(program("java", "a Java runtime, 17 or newer")).resolve().parent.parent / "include"
+    if not (folder / "jni.h").is_file():
+        raise MissingToolError("no jni.h beside java: a whole JDK has it")
+    return folder
+
+
+Binds = Sequence[tuple[Path, str]]
+"""Folders of this machine, and where they are seen in another system: folders below /run need not be there."""
+
+
+def in_swift_root(root: Path, read: Binds, written: Binds, words: Sequence[str], folder: str) -> list[str]:
     """Return the command that runs ``words`` inside the system that has Swift, without a network.
 
-    :param binds: folders of this machine and where they are seen there, read-only. :param build: seen at /mnt, writable. :param folder: to run in.
+    :param read: seen there read-only. :param written: seen there writable; the first is the home. :param folder: to run in.
     """
-    inside = ["bwrap", "--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--unshare-net"]  # noqa: S108  its own
-    for here, there in binds:
-        inside += ["--ro-bind", str(here), there]
-    return [*inside, "--bind", str(build), "/mnt", "--setenv", "HOME", "/mnt", "--chdir", folder, *words]
+    inside = ["bwrap", "--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run", "--unshare-net"]
+    inside += ["--tmpfs", "/tmp"]  # noqa: S108  its own
+    for option, binds in (("--ro-bind", read), ("--bind", written)):
+        for here, there in binds:
+            inside += [option, str(here), there]
+    return [*inside, "--setenv", "HOME", written[0][1], "--chdir", folder, *words]
 
 
 def _fetch_kotlin() -> None:

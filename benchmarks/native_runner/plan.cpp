@@ -83,6 +83,8 @@ int64_t TensorSpec::elements() const {
   return count;
 }
 
+size_t TensorSpec::element_bytes() const { return dtype == "uint8" ? 1 : dtype == "int64" ? 8 : 4; }
+
 Plan read_plan(const Json& document) {
   require(document.at("schema").text() == "latency-plan/1", "schema: this is no latency plan");
   Plan plan;

@@ -16,6 +16,7 @@ struct TensorSpec {
   std::string fill;  // empty: an output
 
   int64_t elements() const;
+  size_t element_bytes() const;
 };
 
 struct Stage {

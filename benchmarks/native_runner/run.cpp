@@ -65,7 +65,7 @@ Tensor filled(const TensorSpec& spec, int64_t seed) {
   uint32_t state = 0x811C9DC5;
   for (const char byte : spec.name) state = (state ^ static_cast<uint8_t>(byte)) * 0x01000193u;
   state ^= static_cast<uint32_t>(seed);
-  const size_t size = spec.dtype == "uint8" ? 1 : spec.dtype == "int64" ? 8 : 4;
+  const size_t size = spec.element_bytes();
   Tensor tensor{std::vector<uint8_t>(size * static_cast<size_t>(spec.elements()))};
   if (spec.fill == "zeros") return tensor;
   for (int64_t number = 0; number < spec.elements(); ++number) {
