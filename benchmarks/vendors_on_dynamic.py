@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import edgekit
 from edgekit.errors import EdgekitError
-from edgekit.models.source import default_resolution
+from edgekit.models.naming import default_resolution
 from edgekit.ops.early_exit import stages_of
 from edgekit.ops.exit_branches import ExitBranches
 from edgekit.ops.exit_policy import ThresholdPolicy

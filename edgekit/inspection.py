@@ -16,7 +16,7 @@ from edgekit.methods import method_sources
 from edgekit.models.source import load_source
 from edgekit.programs import rewritten_programs
 from edgekit.progress import Listener, Silent, stage
-from edgekit.rewrites.base import RewriteReport
+from edgekit.rewrites.report import RewriteReport
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.sentences import describe_rewrites
 from edgekit.sites import SiteReport, site_reports
@@ -69,6 +69,7 @@ def inspect_model(
     targets: tuple[str, ...] = (),
     resolution: int | None = None,
     num_classes: int | None = None,
+    inputs: str | None = None,
     listener: Listener | None = None,
 ) -> ModelReport:
     """Apply each target's rewrites to a model, and those it could get instead; lower nothing. Needs no vendor package.
@@ -78,7 +79,7 @@ def inspect_model(
     chosen = [target_facts(target) for target in targets] or list(TARGETS)
     listener = listener or Silent()
     with stage(listener, "build"):
-        source = load_source(name, resolution=resolution, num_classes=num_classes)
+        source = load_source(name, resolution=resolution, num_classes=num_classes, inputs=inputs)
         samples = verification_samples(source.preprocessing)[:1]
         source, conditions = without_conditions(source, [torch.from_numpy(sample.tensor) for sample in samples])
         methods = method_sources(source.module, None)

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
+    from edgekit.capabilities import TargetFacts
+
 OWN = "edgekit"
 EXTRAS = ("coreml", "tflite", "executorch", "onnx", "coreai", "plot", "data", "provenance")
 """Those a user may leave out, in the order of the documentation."""
 
 State = Literal["ok", "missing", "older", "newer", "other"]
 """``other``: between or beside the versions that are asked for."""
+
+_DISTRIBUTIONS = {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert", "coreai_torch": "coreai-torch", "coreai": "coreai-core"}
 
 
 @frozen(kw_only=True)
@@ -52,6 +56,12 @@ def needs(extras: Iterable[str] = EXTRAS) -> Iterator[Need]:
             yield Need(name=requirement.name, wanted=str(requirement.specifier), installed=version, state=state, needed_by=package, extra=extra)
             if version is not None:
                 waiting.append((name, extra, frozenset(requirement.extras)))
+
+
+def tool_versions(facts: "TargetFacts") -> dict[str, str]:
+    """Return the versions of edgekit, torch and the target's packages."""
+    names = ["edgekit", "torch", *(_DISTRIBUTIONS.get(module, module) for module in facts.modules)]
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def version_of(name: str) -> str | None:

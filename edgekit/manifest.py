@@ -1,6 +1,5 @@
 """What a manifest says, put together from the parts of an export, and read back."""
 
-import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,21 +8,14 @@ import attrs
 from edgekit import artifact
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import ArtifactError
+from edgekit.installed import tool_versions
 from edgekit.interface import MethodSpec, Preprocessing, TensorSpec
 from edgekit.models.source import SourceModel
 from edgekit.policy.section import KEY, ExitSection
 from edgekit.recipe import Recipe
-from edgekit.rewrites.base import RewriteReport
+from edgekit.rewrites.report import RewriteReport
 from edgekit.targets.base import Inspection
 from edgekit.verification.parity import Parity
-
-_DISTRIBUTIONS = {"litert_torch": "litert-torch", "ai_edge_litert": "ai-edge-litert", "coreai_torch": "coreai-torch", "coreai": "coreai-core"}
-
-
-def tool_versions(facts: TargetFacts) -> dict[str, str]:
-    """Return the versions of edgekit, torch and the target's packages."""
-    names = ["edgekit", "torch", *(_DISTRIBUTIONS.get(module, module) for module in facts.modules)]
-    return {name: importlib.metadata.version(name) for name in names}
 
 
 def build_document(

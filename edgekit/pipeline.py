@@ -15,25 +15,27 @@ from edgekit.capabilities import TargetFacts, target_facts
 from edgekit.collecting import rarely_collected
 from edgekit.conditions.source import without_conditions
 from edgekit.declared import metadata_for, method_spec, read_labels
-from edgekit.errors import BadInputError, ParityError
+from edgekit.errors import BadInputError, ParityError, UsageError
 from edgekit.exit_costs import exit_section
 from edgekit.macs import program_macs
 from edgekit.manifest import build_document
 from edgekit.methods import MethodSource, has_exits, method_sources
-from edgekit.models.source import SourceModel, check_resolution, default_resolution, load_source, slug_of
+from edgekit.models.naming import artifact_path, check_resolution
+from edgekit.models.source import SourceModel, load_source
 from edgekit.origins import origins_table
 from edgekit.planner.plan import Plan
 from edgekit.programs import Rewritten, rewritten_programs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.provenance.proofs import Proofs
 from edgekit.quantizing import Made, Reference, lower_quantized, reference_for, require_quality
-from edgekit.recipe import EARLY_EXIT_FORMS, Recipe
+from edgekit.recipe import Recipe
 from edgekit.requests import recipes_for
 from edgekit.rewrites.apply import rewrite_modules
-from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.registry import MODULE_REWRITES
+from edgekit.rewrites.report import RewriteReport
 from edgekit.sentences import describe_parity, describe_rewrites, notes_on
-from edgekit.targets.base import Delegation, LoweringJob, Target
+from edgekit.targets.base import LoweringJob, Target
+from edgekit.targets.delegated import Delegation
 from edgekit.targets.registry import get_target
 from edgekit.traffic import program_bytes_moved
 from edgekit.verification.cases import Case, eager_cases
@@ -105,15 +107,6 @@ class _Prepared:
     """What the eager model selects on the samples, once it is known."""
 
 
-def artifact_path(recipe: Recipe, output_dir: Path) -> Path:
-    """Return where a recipe's artifact goes: ``<model>_<resolution>_<precision>[_<backend>][_<form>].<ending>``."""
-    facts = target_facts(recipe.target)
-    resolution = recipe.resolution or default_resolution(recipe.model)
-    backend = f"_{recipe.backend}" if recipe.backend not in (None, "xnnpack") else ""
-    form = f"_{recipe.early_exit.replace('=', '')}" if recipe.early_exit not in (None, EARLY_EXIT_FORMS[0]) else ""
-    return output_dir / f"{slug_of(recipe.model)}_{resolution}_{recipe.precision}{backend}{form}{facts.suffix}"
-
-
 def export(
     model: str,
     *,
@@ -123,7 +116,7 @@ def export(
     num_classes: int | None = None,
     weights: str | Path | None = None,
     labels: str | Path | None = None,
-    input: str | None = None,
+    input: str | Sequence[str] | None = None,
     backend: str | None = None,
     deployment_target: str | None = None,
     early_exit: str | None = None,
@@ -143,6 +136,7 @@ def export(
     :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
     :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``, ``coreai``.
     :param precision: see ``edgekit targets``; each target's default when ``None``.
+    :param input: Core ML's ``image`` or ``tensor``; for a model of one's own also what it is called with, ``ids=1x6:int64:50``; several in a list.
     :param early_exit: of a network with exits, ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``; see :mod:`edgekit.methods`.
     :param data: pictures that a quantized artifact is calibrated on and judged with: a data set's name, a folder, a CSV file of labels.
     :param num_calibration_samples: how many of them choose the ranges of integers.
@@ -225,7 +219,8 @@ def prepare(recipes: Sequence[Recipe], listener: Listener) -> _Prepared:
     """Build the eager model, in every form that is asked for, and what it answers on the verification samples."""
     recipe = recipes[0]
     with stage(listener, "build") as step:
-        source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights)
+        source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights, inputs=recipe.inputs)
+        _require_pictures(source, recipes)
         samples = samples_for(source.module, source.preprocessing)
         source, conditions = without_conditions(source, [torch.from_numpy(sample.tensor) for sample in samples])
         forms = {}
@@ -235,6 +230,18 @@ def prepare(recipes: Sequence[Recipe], listener: Listener) -> _Prepared:
         trained = {True: "weights loaded", False: "UNTRAINED (no --weights)", None: "weights as the factory made them"}[source.trained]
         step.detail = f"{source.name}  {source.resolution}x{source.resolution}  {source.parameters / 1e6:.2f} M parameters  {trained}"
     return _Prepared(source, samples, conditions, forms, _drawn(recipe, source, forms, listener))
+
+
+def _require_pictures(source: SourceModel, recipes: Sequence[Recipe]) -> None:
+    """Refuse to quantize a model that is given other than one picture: it is calibrated and judged on pictures."""
+    quantized = [recipe.precision for recipe in recipes if recipe.scheme.quantized]
+    if source.inputs is not None and quantized:
+        raise UsageError(
+            f"{source.name} cannot be written at precision {quantized[0]}",
+            what=f"it takes {', '.join(given.name for given in source.inputs)}",
+            why="ranges of integers are chosen, and answers judged, on pictures alone",
+            hint="--precision fp32 or fp16",
+        )
 
 
 def _drawn(recipe: Recipe, source: SourceModel, forms: Mapping[Any, _Form], listener: Listener) -> Draws | None:

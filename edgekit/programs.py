@@ -16,8 +16,8 @@ from edgekit.methods import MethodSource
 from edgekit.models.source import SourceModel
 from edgekit.recipe import Recipe
 from edgekit.rewrites.apply import merge_reports, rewrite_modules, rewrite_program
-from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
+from edgekit.rewrites.report import RewriteReport
 from edgekit.targets.base import Counterparts, LoweringJob
 from edgekit.targets.registry import get_target
 from edgekit.verification.cases import Case

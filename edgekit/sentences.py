@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from edgekit.capabilities import FIRST_WITH_FUNCTIONS
 from edgekit.recipe import Recipe
-from edgekit.rewrites.base import RewriteReport
+from edgekit.rewrites.report import RewriteReport
 from edgekit.verification.parity import Parity
 
 

@@ -17,10 +17,11 @@ from edgekit.macs import Macs, program_macs
 from edgekit.masks.captured import captured
 from edgekit.programs import Rewritten
 from edgekit.rewrites.apply import merge_reports, rewrite_modules, rewrite_program
-from edgekit.rewrites.base import GraphRewrite, ModuleRewrite, RewriteReport
+from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
 from edgekit.rewrites.graph import ProgramEditor
 from edgekit.rewrites.questions import QUESTIONS, Question
 from edgekit.rewrites.registry import GRAPH_REWRITES, MODULE_REWRITES
+from edgekit.rewrites.report import RewriteReport
 
 _Rewrite = TypeVar("_Rewrite", bound=ModuleRewrite | GraphRewrite)
 

@@ -10,8 +10,9 @@ import edgekit
 from edgekit.artifact import digest
 from edgekit.capabilities import TARGETS, target_facts
 from edgekit.errors import ArtifactError
+from edgekit.installed import tool_versions
 from edgekit.interface import MethodSpec, Preprocessing, TensorSpec
-from edgekit.manifest import methods_from_json, native_method, preprocessing_from_json, tool_versions
+from edgekit.manifest import methods_from_json, native_method, preprocessing_from_json
 from edgekit.recipe import Recipe
 
 

@@ -5,8 +5,8 @@ import runpy
 import pytest
 
 from edgekit.capabilities import TARGETS
+from edgekit.models.naming import artifact_path
 from edgekit.models.registry import MODELS
-from edgekit.pipeline import artifact_path
 from edgekit.recipes import load_recipes
 
 

@@ -19,10 +19,11 @@ from edgekit.conditions.paths import conditions_in
 from edgekit.conditions.proof import prove, run_forced
 from edgekit.errors import CaptureError
 from edgekit.interface import LOGITS
-from edgekit.models.source import SourceModel, is_factory
+from edgekit.models.naming import is_factory
+from edgekit.models.source import SourceModel
 from edgekit.ops.early_exit import EarlyExitNetwork
 from edgekit.outputs import named_outputs
-from edgekit.rewrites.base import RewriteReport, Skip
+from edgekit.rewrites.report import RewriteReport, Skip
 
 _PROVED_ON = 9
 """How many images: as many as an export is verified on unless more are asked for."""
@@ -33,13 +34,13 @@ _CODE = "    "  # stands between a line's place and its code
 def without_conditions(source: SourceModel, images: Sequence[Tensor]) -> tuple[SourceModel, tuple[RewriteReport, ...]]:
     """Replace a model that holds conditions by a network with exits, or without conditions, and say what was done; one without is what it was.
 
-    Registered models, and those that declare their stages, are what they are. A model that cannot be captured is left to the capture
-    of each method, which says why.
+    Registered models, those that declare their stages, and those that take other than one picture are what they are. A model that cannot be
+    captured is left to the capture of each method, which says why.
 
     :param images: each ``(1, 3, R, R)``; both are run on the first nine and compared.
     :raises CaptureError: it writes to its buffers. :raises RewriteError: what it computes was changed.
     """
-    if not is_factory(source.name) or isinstance(source.module, EarlyExitNetwork):
+    if not is_factory(source.name) or isinstance(source.module, EarlyExitNetwork) or source.inputs is not None:
         return source, ()
     images = images[:_PROVED_ON]
     try:

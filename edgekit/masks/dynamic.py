@@ -9,8 +9,8 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 from edgekit.errors import DataDependentError
 from edgekit.ops.kept_places import KEPT_PLACES
-from edgekit.rewrites.base import RewriteReport
 from edgekit.rewrites.graph import argument, is_call, shape_of, site_of
+from edgekit.rewrites.report import RewriteReport
 from edgekit.user_code import model_line
 
 

@@ -19,11 +19,11 @@ from edgekit.errors import ModelSourceError, UnknownNameError, UsageError
 from edgekit.interface import Preprocessing
 from edgekit.models.build import build_model
 from edgekit.models.checkpoints import file_sha256, load_checkpoint
+from edgekit.models.inputs import TensorInput, parse_inputs, with_inputs
+from edgekit.models.naming import default_resolution, is_factory, slug_of
 from edgekit.models.registry import MODELS, model_entry
 from edgekit.recipe import portable_name
 from edgekit.user_code import user_frame
-
-_DEFAULT_RESOLUTION = 224
 
 
 @frozen(kw_only=True)
@@ -32,7 +32,8 @@ class SourceModel:
 
     ``name`` holds no folder, and ``slug`` is the part of file names that stands for it. ``trained`` is ``False`` for
     a registered model without a checkpoint, ``True`` with one, ``None`` for a user's factory, whose weights edgekit
-    cannot judge. ``code_sha256`` is the hash of the file that holds the factory, ``None`` for one in a package.
+    cannot judge. ``code_sha256`` is the hash of the file that holds the factory, ``None`` for one in a package. ``inputs`` are those of
+    ``module``, ``None`` where that is one picture.
     """
 
     name: str
@@ -43,6 +44,7 @@ class SourceModel:
     trained: bool | None
     weights_sha256: str | None
     code_sha256: str | None = None
+    inputs: tuple[TensorInput, ...] | None = None
 
     @property
     def parameters(self) -> int:
@@ -55,41 +57,12 @@ class SourceModel:
         return (1, 3, self.resolution, self.resolution)
 
 
-def is_factory(name: str) -> bool:
-    """Whether a model name is ``module:factory`` or ``path.py:factory`` rather than a registered name."""
-    return ":" in name
-
-
-def slug_of(name: str) -> str:
-    """Return the part of file names that stands for a model: ``nets/my_net.py:build`` -> ``my_net-build``."""
-    if not is_factory(name):
-        return name
-    place, _, factory = name.rpartition(":")
-    stem = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{stem}-{factory}")
-
-
-def default_resolution(name: str) -> int:
-    """Return the resolution a model is built for when none is asked for.
-
-    :raises UnknownNameError: not registered and not a factory.
-    """
-    return _DEFAULT_RESOLUTION if is_factory(name) else model_entry(name).resolution
-
-
-def check_resolution(name: str, resolution: int | None) -> None:
-    """Refuse a resolution that a registered model cannot run at; what a user's factory takes, it says when it is run.
-
-    :raises UnknownNameError: not registered and not a factory.
-    :raises UsageError: it cannot run there.
-    """
-    if resolution is not None and not is_factory(name):
-        model_entry(name).check_resolution(resolution)
-
-
-def load_source(name: str, *, resolution: int | None = None, num_classes: int | None = None, weights: Path | None = None) -> SourceModel:
+def load_source(
+    name: str, *, resolution: int | None = None, num_classes: int | None = None, weights: Path | None = None, inputs: str | None = None
+) -> SourceModel:
     """Build the model a user named.
 
+    :param inputs: what a factory's model is called with, ``ids=1x6:int64:50``, where neither the factory says it nor it is a picture.
     :raises UnknownNameError: not a registered name.
     :raises UsageError: an option the model cannot take.
     :raises ModelSourceError: the user's file or factory does not give a model.
@@ -99,12 +72,15 @@ def load_source(name: str, *, resolution: int | None = None, num_classes: int | 
     if is_factory(name):
         if resolution < 1:
             raise UsageError(f"resolution is {resolution}; an image has at least 1 pixel")
-        module = _call_factory(name, resolution=resolution, num_classes=num_classes)
+        module, given = _call_factory(name, resolution=resolution, num_classes=num_classes)
         if weights is not None:
             load_checkpoint(module, weights)
+        module, taken = _with_inputs(name, module, given, inputs, resolution)
         trained = True if weights is not None else None
     else:
-        module = build_model(name, resolution=resolution, num_classes=num_classes, weights=weights)
+        if inputs is not None:
+            raise UsageError(f"{name} takes one picture", what=f"--input {inputs}", hint="leave it out: inputs are given for a model of your own")
+        module, taken = build_model(name, resolution=resolution, num_classes=num_classes, weights=weights), None
         trained = weights is not None
     file = name.rpartition(":")[0]
     return SourceModel(
@@ -116,6 +92,7 @@ def load_source(name: str, *, resolution: int | None = None, num_classes: int | 
         trained=trained,
         weights_sha256=None if weights is None else file_sha256(weights),
         code_sha256=file_sha256(Path(file)) if file.endswith(".py") else None,
+        inputs=taken,
     )
 
 
@@ -129,7 +106,16 @@ def preprocessing_of(name: str, resolution: int) -> Preprocessing:
     return Preprocessing(resolution=resolution, crop_ratio=model_entry(name).crop_ratio)
 
 
-def _call_factory(name: str, *, resolution: int, num_classes: int | None) -> nn.Module:
+def _with_inputs(name: str, module: nn.Module, given: Any, asked: str | None, resolution: int) -> tuple[nn.Module, tuple[TensorInput, ...] | None]:
+    if given is not None and asked is not None:
+        raise UsageError(f"the factory {name} says itself what its model is given", what=f"--input {asked}", hint="leave out --input name=shape")
+    if given is None and asked is None:
+        return module, None
+    return with_inputs(name, module.eval(), parse_inputs(asked) if asked is not None else given, resolution)
+
+
+def _call_factory(name: str, *, resolution: int, num_classes: int | None) -> tuple[nn.Module, Any]:
+    """Return a factory's model, and the inputs that it returned beside it."""
     place, _, attribute = name.rpartition(":")
     factory = _find_factory(place, attribute)
     given: dict[str, Any] = {"resolution": resolution, "num_classes": num_classes}
@@ -148,11 +134,14 @@ def _call_factory(name: str, *, resolution: int, num_classes: int | None) -> nn.
             where=user_frame(error),
             hint="call it in Python to see the whole trace",
         ) from error
+    beside = None
+    if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], nn.Module):
+        model, beside = model
     if not isinstance(model, nn.Module):
         raise ModelSourceError(
             f"the factory {name} returned a {type(model).__name__}", why="edgekit exports a torch.nn.Module", where=f"{place}:{attribute}"
         )
-    return model
+    return model, beside
 
 
 def _find_factory(place: str, attribute: str) -> Callable[..., Any]:
@@ -233,7 +222,7 @@ def check_runs(name: str, module: nn.Module, example: tuple[Tensor, ...]) -> Any
     except Exception as error:
         shapes = ", ".join(str(tuple(value.shape)) for value in example)
         raise ModelSourceError(
-            f"{name} does not run on an image of shape {shapes}",
+            f"{name} does not run on {'an image' if len(example) == 1 else 'inputs'} of shape {shapes}",
             what=f"{type(error).__name__}: {traceback.format_exception_only(error)[-1].strip().partition(': ')[2]}",
             where=user_frame(error),
             hint="check --resolution, and that forward takes one image",

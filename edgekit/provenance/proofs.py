@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from edgekit.capabilities import target_facts
 from edgekit.errors import MissingExtraError, UsageError
-from edgekit.manifest import tool_versions
+from edgekit.installed import tool_versions
 from edgekit.provenance.check import provenance_of
 from edgekit.provenance.lock import read_lock, require_same, require_tools, update_lock
 from edgekit.recipe import Recipe

@@ -16,8 +16,9 @@ from torch.utils import _pytree as pytree
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import RewriteError
 from edgekit.evaluate import evaluate, output_names
-from edgekit.rewrites.base import GraphRewrite, ModuleRewrite, Refusal, RewriteReport, Skip
+from edgekit.rewrites.base import GraphRewrite, ModuleRewrite, Refusal
 from edgekit.rewrites.graph import ProgramEditor, site_of
+from edgekit.rewrites.report import RewriteReport, Skip
 
 SITE_TOLERANCE = 1e-4
 """Largest allowed difference at a site, relative to its largest value. Float32 reassociation over a few thousand

@@ -16,6 +16,7 @@ from edgekit.errors import BadInputError
 from edgekit.interface import MethodSpec, Preprocessing
 from edgekit.quantization.job import Quantization
 from edgekit.recipe import Recipe
+from edgekit.targets.delegated import Delegation
 
 Array = np.ndarray
 
@@ -76,19 +77,6 @@ Counterparts = Mapping[str, ExportedProgram]
 
 Their inputs are those of the artifact: pixels where it takes a picture.
 """
-
-
-@frozen(kw_only=True)
-class Delegation:
-    """How much of the graph the accelerated backend takes.
-
-    ``share`` is delegated operators / all operators (0 to 1), ``None`` where the format has no delegates;
-    ``not_delegated`` counts the operators left outside, by name; ``subgraphs`` is the number of delegate calls.
-    """
-
-    share: float | None
-    not_delegated: Mapping[str, int] = field(factory=dict)
-    subgraphs: int | None = None
 
 
 @frozen(kw_only=True)

@@ -17,7 +17,8 @@ from edgekit.capabilities import Form, Limit, TargetFacts, target_facts
 from edgekit.capture import capture
 from edgekit.models.untrained import fill_untrained
 from edgekit.rewrites.apply import rewrite_modules, rewrite_program
-from edgekit.rewrites.base import GraphRewrite, ModuleRewrite, RewriteReport
+from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
+from edgekit.rewrites.report import RewriteReport
 
 CONV = torch.ops.aten.conv2d.default
 LINEAR = torch.ops.aten.linear.default

@@ -7,11 +7,12 @@ from typing import Any
 
 from edgekit.errors import ArtifactError, EdgekitError
 from edgekit.quiet import quiet
-from edgekit.targets.base import Delegation, Inspection, WeightFormat
+from edgekit.targets.base import Inspection, WeightFormat
 from edgekit.targets.coreai.asset import HASH, METADATA, PROGRAM, Asset, read_asset
 from edgekit.targets.coreai.graphs import called_by, composite_name, graphs_in, is_method, load_program, name_of, operations_in
 from edgekit.targets.coreai.guard import require_readable
 from edgekit.targets.coreai.methods import methods_of
+from edgekit.targets.delegated import Delegation
 
 _FORMATS = {"f32": "float32", "f16": "float16", "si8": "8-bit integers", "si4": "4-bit integers"}
 _FORMATS |= {f"ui{bits}": f"indices of {1 << bits}" for bits in (1, 2, 3, 4, 6, 8)}

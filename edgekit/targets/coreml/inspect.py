@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from edgekit.targets.base import Delegation, Inspection
+from edgekit.targets.base import Inspection
 from edgekit.targets.coreml.methods import methods_of
 from edgekit.targets.coreml.package import Package, operations_in, read_package
 from edgekit.targets.coreml.weights import weight_formats
+from edgekit.targets.delegated import Delegation
 
 
 def inspect_package(path: Path) -> Inspection:

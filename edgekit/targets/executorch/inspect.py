@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from edgekit.errors import ArtifactError
-from edgekit.targets.base import Delegation, Inspection
+from edgekit.targets.base import Inspection
+from edgekit.targets.delegated import Delegation
 from edgekit.targets.executorch.lower import DESCRIPTION_KEY
 from edgekit.targets.executorch.methods import methods_of
 from edgekit.targets.executorch.pte import PteFile, calls_of, read_pte

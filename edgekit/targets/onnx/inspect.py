@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgekit.targets.base import Delegation, Inspection
+from edgekit.targets.base import Inspection
+from edgekit.targets.delegated import Delegation
 from edgekit.targets.onnx.proto import graphs_of, methods_of, read_model
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from edgekit.targets.base import Delegation
+from edgekit.targets.delegated import Delegation
 from edgekit.targets.tflite.flatbuffer import operators_of, parse
 from edgekit.targets.tflite.runtime import CannotRunError, ready_interpreter
 
