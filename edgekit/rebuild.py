@@ -60,7 +60,7 @@ def _weights_sha256(manifest: Manifest) -> str | None:
 
 def _source(manifest: Manifest, recipe: Recipe, name: str, weights: Path | None) -> SourceModel:
     try:
-        return load_source(name, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=weights)
+        return load_source(name, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=weights, inputs=recipe.inputs)
     except UnknownNameError as error:
         raise ArtifactError(f"{manifest.path.name} holds no usable recipe", why=error.summary, what=error.what) from error
     except ModelSourceError as error:

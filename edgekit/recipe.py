@@ -49,6 +49,7 @@ class Recipe:
     :param weights: a checkpoint; without one the model is untrained.
     :param labels: a text file with one class name a line, written into formats that have a place for them.
     :param input: ``image`` takes 8-bit RGB pixels and normalises inside the graph (Core ML), ``tensor`` normalised floats.
+    :param inputs: of a model of one's own, what it is called with: ``ids=1x6:int64:50, mask=1x6``; see :mod:`edgekit.models.inputs`.
     :param backend: ExecuTorch delegate.
     :param deployment_target: oldest system a Core ML package has to run on.
     :param early_exit: what becomes of a network with exits: ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``.
@@ -71,6 +72,7 @@ class Recipe:
     weights: Path | None = field(default=None, converter=attrs.converters.optional(Path))
     labels: Path | None = field(default=None, converter=attrs.converters.optional(Path))
     input: str = field(default=None)
+    inputs: str | None = None
     backend: str | None = None
     deployment_target: str | None = None
     early_exit: str | None = None
@@ -241,6 +243,8 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for the manifest. Files appear by name; their hashes stand beside it."""
         values = {key: value.name if isinstance(value, Path) else value for key, value in attrs.asdict(self).items()}
+        if self.inputs is None:
+            del values["inputs"]  # most have none
         return values | {"model": portable_name(self.model), "data": portable_data(self.data)}
 
     def digest(self) -> str:

@@ -30,7 +30,14 @@ def export(
     resolution: Annotated[int | None, typer.Option(help="Height and width of the input in pixels.")] = None,
     num_classes: Annotated[int | None, typer.Option(help="Width of the logits.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Class names, one a line.")] = None,
-    input: Annotated[str | None, typer.Option(help="Core ML: image (8-bit pixels, normalised inside) or tensor (normalised floats).")] = None,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Core ML: image (8-bit pixels, normalised inside) or tensor (normalised floats). "
+            "Your own model: what it is called with, ids=1x6:int64:50; repeat for several.",
+            metavar="KIND|NAME=SHAPE:TYPE",
+        ),
+    ] = None,
     backend: Annotated[str | None, typer.Option(help="ExecuTorch: xnnpack, coreml, vulkan or portable.")] = None,
     deployment_target: Annotated[str | None, typer.Option(help="Core ML: iOS16, iOS17, iOS18 or iOS26.")] = None,
     early_exit: Annotated[str | None, typer.Option(help="Networks with exits: methods (one an exit), select, all, last, exit=K, method=K.")] = None,
@@ -66,6 +73,7 @@ def export(
     edgekit export emov2-5m -t tflite --precision w8a8 --data pictures/ --weights emov2.safetensors
     edgekit export chase-nano -t tflite --precision w8a8 --data cifar10 --accuracy-budget 0.5 --weights nano.safetensors
     edgekit export my_net.py:build -t executorch --resolution 192 --weights my_net.safetensors
+    edgekit export my_clip.py:build -t onnx --input image=1x3x224x224 --input ids=1x77:int64:49408
     edgekit export --recipe recipes/emov2-1m.toml -t coreml --check-lock edgekit.lock -o build
     """
     written: list[ExportedArtifact] = []
@@ -80,7 +88,7 @@ def export(
                 "resolution": resolution,
                 "num_classes": num_classes,
                 "labels": labels,
-                "input": input,
+                "input": input or None,
                 "backend": backend,
                 "deployment_target": deployment_target,
                 "early_exit": early_exit,

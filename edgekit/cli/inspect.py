@@ -21,6 +21,7 @@ def inspect(
     *,
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="For a model: only these targets.")] = None,
     resolution: Annotated[int | None, typer.Option(help="For a model: height and width in pixels.")] = None,
+    input: Annotated[list[str] | None, typer.Option(help="For a model of your own: what it is called with, ids=1x6:int64:50.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -43,7 +44,13 @@ def inspect(
     from edgekit.inspection import inspect_model
 
     with stdout_to_stderr():
-        report = inspect_model(subject, targets=tuple(target or ()), resolution=resolution, listener=console.StageLines(quiet=quiet))
+        report = inspect_model(
+            subject,
+            targets=tuple(target or ()),
+            resolution=resolution,
+            inputs=", ".join(input or ()) or None,
+            listener=console.StageLines(quiet=quiet),
+        )
     console.print_json(_model_document(report)) if as_json else _show_model(report)
 
 

@@ -45,7 +45,7 @@ def eager_cases(source: SourceModel, methods: Sequence[MethodSource], samples: S
     inputs: dict[str, list[dict[str, Array]]] = {}
     for sample in samples:
         for method in methods:
-            given = _given(method, sample, len(inputs.get(method.name, [])), outputs)
+            given = _given(source, method, sample, len(inputs.get(method.name, [])), outputs)
             result = check_runs(source.name, method.module, tuple(torch.from_numpy(value) for value in given.values()))
             inputs.setdefault(method.name, []).append(given)
             outputs.setdefault(method.name, []).append({name: _as_array(source.name, name, value) for name, value in named_outputs(result).items()})
@@ -62,10 +62,14 @@ def eager_cases(source: SourceModel, methods: Sequence[MethodSource], samples: S
     }
 
 
-def _given(method: MethodSource, sample: Sample, index: int, outputs: Mapping[str, Sequence[Mapping[str, Array]]]) -> dict[str, Array]:
+def _given(
+    source: SourceModel, method: MethodSource, sample: Sample, index: int, outputs: Mapping[str, Sequence[Mapping[str, Array]]]
+) -> dict[str, Array]:
     """Return what a method takes on a sample: thresholds, too, if it chooses an exit itself, and then each exit in turn is chosen."""
     if method.after is not None:
         return handed_on(outputs[method.after][-1])
+    if source.inputs is not None:
+        return {given.name: given.on(sample.tensor, index) for given in source.inputs}
     if not isinstance(method.module, SelectedExit):
         return {IMAGE: sample.tensor}
     thresholds = forcing_thresholds(method.module, torch.from_numpy(sample.tensor), index % len(method.module.stages) + 1, refusal=index)
