@@ -35,6 +35,8 @@ QUESTIONS: tuple[Question, ...] = (
         asks="a median, k-th value or last of a top-k needs a sort unless it is a quantile",
         forms=("order_statistics_as_quantiles",),
     ),
+    Question(name="sort", asks="most runtimes cannot sort, and those that can not stably", forms=("sorts_by_counting", "stable_sorts_by_counting")),
+    Question(name="top-k", asks="LiteRT's top-k is a sort where values are read", forms=("top_k_by_counting",)),
     Question(name="quantile", asks="runtimes have no quantile, and most no sort", forms=("quantile_by_counting", "quantile_by_counting_compared")),
     # What only moves data, or adds it up.
     Question(

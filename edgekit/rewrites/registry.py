@@ -27,6 +27,7 @@ from edgekit.rewrites.order_statistics_as_quantiles import OrderStatisticsAsQuan
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
 from edgekit.rewrites.quantile_by_counting import QuantileByCounting
 from edgekit.rewrites.select_token_early import SelectTokenEarly
+from edgekit.rewrites.sorts_by_counting import SortsByCounting
 from edgekit.rewrites.squeezes_as_reshapes import SqueezesAsReshapes
 from edgekit.rewrites.static_attention import StaticAttention
 from edgekit.rewrites.static_router import StaticRouter
@@ -63,6 +64,10 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     OrderStatisticsAsQuantiles(),
     QuantileByCounting(),
     QuantileByCounting(compare=True),
+    # After the order statistics, which need one value of a sort and not all.
+    SortsByCounting("all"),
+    SortsByCounting("stable"),
+    SortsByCounting("top-k"),
     # A target gets one of these.
     KeptRowsByProducts(),
     KeptPlacesByTopK(),
