@@ -48,6 +48,14 @@ def _as_float(value: Array) -> Array:
     return np.asarray(value, dtype=np.float32) if value.dtype.kind in "fu" else value
 
 
+def _sqnr_of_finite(want: Array, got: Array) -> float:
+    """Compare two values whose infinities have to be the same: attention masks are full of them."""
+    finite = np.isfinite(want)
+    if not np.array_equal(finite, np.isfinite(got)) or not np.array_equal(want[~finite], got[~finite]):
+        return -np.inf
+    return sqnr_db(want[finite], got[finite])
+
+
 class _Search:
     """Sees every value of the artifact in order and remembers the worst, and the first out of tolerance."""
 
@@ -68,7 +76,7 @@ class _Search:
         if want is None or tuple(want.shape) != traced.value.shape or not want.is_floating_point():
             return
         self._compared += 1
-        sqnr = sqnr_db(want.numpy(), traced.value) if np.isfinite(traced.value).all() else -np.inf
+        sqnr = _sqnr_of_finite(want.numpy(), traced.value)
         if self._worst is None or sqnr < self._worst[0]:
             self._worst = (sqnr, self._describe(traced))
         if sqnr < OPERATOR_SQNR_DB and self._first is None:

@@ -12,7 +12,7 @@ from edgekit.capture import capture
 from edgekit.errors import CannotExportError, RewriteError
 from edgekit.evaluate import evaluate
 from edgekit.ops.spanning_attention import SpanningAttention
-from edgekit.rewrites.apply import SITE_TOLERANCE, rewrite_modules, rewrite_program
+from edgekit.rewrites.apply import SITE_TOLERANCE, _prove, rewrite_modules, rewrite_program
 from edgekit.rewrites.base import Refusal
 from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
 from edgekit.rewrites.fold_channel_scale import FoldChannelScale
@@ -344,3 +344,14 @@ def test_evaluate_gives_the_values_of_named_nodes():
         assert torch.equal(values["conv2d"], model[0](X))
         assert torch.equal(values["relu"], model(X))
     assert set(values) == {"conv2d", "relu"}
+
+
+@pytest.mark.parametrize(("filled_with", "wrong"), [(float("-inf"), False), (float("inf"), True), (float("nan"), True)])
+def test_infinities_have_to_be_where_they_were(filled_with, wrong):
+    expected = torch.tensor([1.0, float("-inf"), 2.0])
+    actual = torch.tensor([1.0, filled_with, 2.0])
+    if wrong:
+        with pytest.raises(RewriteError):
+            _prove("rule", "site", expected, actual)
+    else:
+        assert _prove("rule", "site", expected, actual) == 0
