@@ -9,20 +9,18 @@ from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolchains import MissingToolError, java_headers, program
+from toolchains import ARM_COMPILER, MissingToolError, java_headers, program
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from edgekit.device.report import Report, Result
+    from edgekit.device.report import Report
     from edgekit.policy.policy import Policy
     from edgekit.runtime.loaded import LoadedArtifact
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "benchmarks" / "native_runner"
 EXITS, PLAIN = "chase-tiny", "emov2-1m"
-_TOLERANCE = 1e-5
-"""On the same machine all run the same kernels; threads may add up in another order."""
+TOLERANCE = 1e-5
+"""On the same machine all run the same kernels, on another processor ones that add up in another order."""
 
 
 def sdk() -> Path:
@@ -42,12 +40,19 @@ def libraries() -> Path:
     return sdk().parent.parent / "lib"
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, *, arm: Path | None = None) -> Path:
     """Return the runner, built into ``folder``.
+
+    :param arm: build it for arm64, with the SDK of the wheel that is unpacked there.
 
     :raises MissingToolError: no CMake, compiler or SDK. :raises ValueError: it does not compile.
     """
-    _configure(folder)
+    if arm is None:
+        _configure(folder)
+    else:
+        cross = ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64", f"-DCMAKE_CXX_COMPILER={ARM_COMPILER}")
+        program(ARM_COMPILER, "tools/toolchains.py fetch aarch64")
+        _configure(folder, f"-Dexecutorch_DIR={arm / 'executorch' / 'share' / 'cmake'}", *cross)
     run("cmake", "--build", str(folder), "-j1", "--target", "native_runner")
     return folder / "native_runner"
 
@@ -65,27 +70,31 @@ def library(folder: Path, *, java: bool = False) -> Path:
 def _configure(folder: Path, *options: str) -> None:
     for name in ("cmake", "c++"):
         program(name, "apt-get install cmake g++")
-    run("cmake", "-S", str(SOURCE), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", f"-Dexecutorch_DIR={sdk()}", *options)
+    run("cmake", "-S", str(SOURCE), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", f"-Dexecutorch_DIR={sdk()}", *options)  # the last one counts
 
 
-def artifact(folder: Path, model: str = EXITS) -> Path:
-    """Return a network as an ExecuTorch file, exported into ``folder`` if it is not there."""
+def artifact(folder: Path, model: str = EXITS, target: str = "executorch") -> Path:
+    """Return a network as a file of a target, exported into ``folder`` if it is not there."""
     import edgekit
 
-    found = sorted(folder.glob(f"{model}_*.pte"))
-    return found[0] if found else Path(edgekit.export(model, targets=["executorch"], output_dir=folder).artifacts[0].path)
+    found = sorted(folder.glob(f"{model}_*.{'pte' if target == 'executorch' else target}"))
+    return found[0] if found else Path(edgekit.export(model, targets=[target], output_dir=folder).artifacts[0].path)
 
 
-def check(command: Callable[[Path], Sequence[str]], paths: Sequence[Path], *, preprocess: bool) -> str:
+def check(command: Callable[[Path], Sequence[str]], paths: Sequence[Path], *, preprocess: bool = False, once: bool = False) -> str:
     """Carry plans of artifacts out, and compare exits and outputs with Python's; says what was seen.
 
     :param command: what carries out process 0 of the plan in a folder. :param paths: one of them of a network with exits.
-    :param preprocess: also time the preparation of a picture, which the native runner does not.
+    :param preprocess: also time the preparation of a picture, which the native runner does not. :param once: one warm-up call and one sample.
     :raises ValueError: they differ. :raises edgekit.errors.ReportError: a report cannot be believed.
     """
+    import numpy as np
+    from attrs import evolve
+
     import edgekit
     from edgekit.device.build import Settings, build_plan
     from edgekit.device.integer_json import canonical, parse
+    from edgekit.device.plan import Measure, Warmup
     from edgekit.device.report import report_from_json
     from edgekit.device.validate import check_report
     from edgekit.policy.policy import Policy
@@ -93,11 +102,13 @@ def check(command: Callable[[Path], Sequence[str]], paths: Sequence[Path], *, pr
     opened = {path.name: edgekit.load_artifact(path) for path in paths}
     (network,) = (loaded for loaded in opened.values() if len(loaded.methods) > 1)
     exits, classes = len(network.methods), network.methods[0].outputs[0].shape[-1]
-    worst = 0.0
+    errors: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         for last in (1, exits):  # the first exit takes everybody, or nobody leaves early
             policy = Policy(kind="max_softmax", exits=exits, classes=classes, thresholds=(0 if last == 1 else None,) * (exits - 1))
             plan = build_plan(paths, "android", Settings(samples=4, processes=1, preprocess=preprocess, policy=policy))
+            if once:
+                plan = evolve(plan, warmup=Warmup(min=1, max=1, window=1), measure=Measure(min=1, max=1))
             folder = Path(name) / f"run-{last}"
             folder.mkdir()
             for path in paths:
@@ -106,14 +117,47 @@ def check(command: Callable[[Path], Sequence[str]], paths: Sequence[Path], *, pr
             run(*command(folder))
             report = report_from_json(parse((folder / "report-0.json").read_bytes(), "the report"))
             check_report(report, plan)
-            worst = max(worst, _compare(report, opened, policy, last, plan.seed))
+            errors += _errors(report, opened, policy, last, plan.seed)
+    worst = float(np.max(errors))  # NaN if one is
+    if not worst <= TOLERANCE:
+        raise ValueError(f"outputs differ by {worst:g}, allowed {TOLERANCE:g}")
     return f"{', '.join(opened)}: exits 1 and {exits} of {exits}, outputs within {worst:.0e} of Python's"
 
 
-def _compare(report: "Report", opened: "dict[str, LoadedArtifact]", policy: "Policy", last: int, seed: int) -> float:
+def check_methods(command: Callable[[Path], Sequence[str]], path: Path) -> str:
+    """Run every method of an artifact elsewhere, each on what the one before handed on, and compare every output with this machine's.
+
+    :param command: what reads ``INPUT.npy`` in a folder and writes ``METHOD.OUTPUT.npy`` there. :raises ValueError: they differ.
+    """
+    import numpy as np
+
+    import edgekit
     from edgekit.device.noise import tensor
 
-    worst = 0.0
+    loaded = edgekit.load_artifact(path)
+    image = loaded.methods[0].inputs[0]
+    known = {image.name: tensor(image.name, 0, image.shape, image.dtype)}
+    worst, count = 0.0, 0
+    with tempfile.TemporaryDirectory() as name:
+        np.save(Path(name) / f"{image.name}.npy", known[image.name])
+        run(*command(Path(name)))
+        for method in sorted(loaded.methods, key=lambda method: method.name):
+            outputs = loaded.run(method.name, {spec.name: known[spec.name] for spec in method.inputs})
+            for output, array in outputs.items():
+                theirs = np.load(Path(name) / f"{method.name}.{output}.npy")
+                if theirs.shape != array.shape or not float(np.abs(theirs - array).max()) <= TOLERANCE:
+                    raise ValueError(f"{method.name}: {output} differs by {np.abs(theirs - array).max():g}, allowed {TOLERANCE:g}")
+                worst, count = max(worst, float(np.abs(theirs - array).max())), count + 1
+            known |= outputs
+    return f"{path.name}: {len(loaded.methods)} methods, {count} outputs within {worst:.0e} of this machine's"
+
+
+def _errors(report: "Report", opened: "dict[str, LoadedArtifact]", policy: "Policy", last: int, seed: int) -> list[float]:
+    import numpy as np
+
+    from edgekit.device.noise import tensor
+
+    errors = []
     for result in report.results:
         if result.status != "ok":
             raise ValueError(f"{result.variant}: {result.status}: {result.error}")
@@ -127,18 +171,9 @@ def _compare(report: "Report", opened: "dict[str, LoadedArtifact]", policy: "Pol
             logits = answer.logits
         else:
             logits = loaded.run(loaded.methods[0].name, {image.name: given})["logits"]
-        worst = max(worst, _error(result, logits))
-    return worst
-
-
-def _error(result: "Result", logits: "np.ndarray") -> float:
-    import numpy as np
-
-    theirs = np.array(result.output_bits, np.uint32).view(np.float32)
-    error = float(np.abs(theirs - logits.reshape(-1)[: len(theirs)]).max()) if len(theirs) else float("nan")
-    if not error <= _TOLERANCE:
-        raise ValueError(f"{result.variant}: logits differ by {error:g}")
-    return error
+        theirs = np.array(result.output_bits, np.uint32).view(np.float32)
+        errors.append(float(np.abs(theirs - logits.reshape(-1)[: len(theirs)]).max()))
+    return errors
 
 
 def run(*command: str, environment: dict[str, str] | None = None) -> str:

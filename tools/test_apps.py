@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -187,7 +187,7 @@ def _run_loop(language: str, command: Callable[[Path, str], list[str]]) -> str:
 def native_runner() -> str:
     """The native runner compiles against ExecuTorch's SDK, and real artifacts give Python's outputs and leave where Python leaves."""
     runner = native.build(BUILD / "native")
-    return native.check(lambda folder: [str(runner), str(folder), "0"], _artifacts(), preprocess=False)
+    return native.check(lambda folder: [str(runner), str(folder), "0"], _artifacts())
 
 
 def real_engine_kotlin() -> str:
@@ -215,6 +215,33 @@ def real_engine_swift() -> str:
 
 def _artifacts() -> list[Path]:
     return [native.artifact(BUILD / "artifacts", model) for model in (native.PLAIN, native.EXITS)]
+
+
+def _emulated(*words: str, python: Sequence[Path] = ()) -> list[str]:
+    """Return a command on an emulated arm64, 100 to 360 times slower than a real one: good for answers, not for times."""
+    folder = toolchains.aarch64()
+    system = folder / "system"
+    found = [system / "usr" / "lib" / "aarch64-linux-gnu", folder / "wheels" / "executorch" / "lib"]
+    settings = {"LD_LIBRARY_PATH": found, "PYTHONHOME": [system / "usr"], "PYTHONPATH": python}
+    given = [word for name, paths in settings.items() for word in ("-E", f"{name}={':'.join(map(str, paths))}")]
+    return [str(folder / "qemu-aarch64"), "-L", str(system), *given, *words]
+
+
+def arm_native_runner() -> str:
+    """The native runner as it is built for phones' processors, emulated: exits and outputs are those of this machine."""
+    runner = native.build(BUILD / "native-arm", arm=toolchains.aarch64() / "wheels")
+    path = native.artifact(BUILD / "artifacts")
+    return native.check(lambda folder: _emulated(str(runner), str(folder), "0"), [path], once=True)
+
+
+def arm_litert() -> str:
+    """LiteRT as it is built for phones' processors, emulated: every output of every method is that of this machine."""
+    wheels, system = toolchains.aarch64() / "wheels", toolchains.aarch64() / "system"
+    path = native.artifact(BUILD / "artifacts", target="tflite")
+    script = str(Path(__file__).parent / "arm_litert.py")
+    return native.check_methods(
+        lambda folder: _emulated(str(system / "usr" / "bin" / "python3.11"), script, str(path), str(folder), python=[wheels]), path
+    )
 
 
 def adb_conversation() -> str:
@@ -259,6 +286,8 @@ STEPS: tuple[Callable[[], str], ...] = (
     native_runner,
     real_engine_kotlin,
     real_engine_swift,
+    arm_native_runner,
+    arm_litert,
     adb_conversation,
 )
 

@@ -1,10 +1,11 @@
 """Where the compilers and tools for the apps are, and how they get there; they are large and lie outside the repository.
 
-    python tools/toolchains.py fetch kotlin swift adb
+    python tools/toolchains.py fetch kotlin swift adb aarch64
     python tools/toolchains.py list
 
 They lie in ``$EDGEKIT_CACHE/toolchains``, else ``~/.cache/edgekit/toolchains``. What is fetched comes from the registries that this machine's own
-clients are set up for, in pinned versions: npm for Kotlin (checked by its sha256), Debian for Swift and adb (checked by Debian's signatures).
+clients are set up for, in pinned versions: npm for Kotlin and PyPI for arm64's wheels (checked by their sha256), Debian for Swift, adb, the emulator
+and arm64's Python (checked by Debian's signatures).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +24,19 @@ KOTLIN = ("kotlin-compiler", "2.4.20", "c23dab400d7ce5ea8b6c909947c0ca5454189e4b
 SWIFT_SUITE = "trixie"
 SWIFT_PACKAGES = ("swiftlang", "libc6-dev", "libstdc++-14-dev", "adbd")
 SWIFT_VERSION = "6.0.3"
+
+
+ARM_COMPILER = "aarch64-linux-gnu-g++"
+ARM_SUITE = "bookworm"
+ARM_PACKAGES = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libffi8")
+ARM_PACKAGES += ("libexpat1", "libbz2-1.0", "liblzma5", "libssl3")
+ARM_WHEELS = (
+    ("executorch", "1.5.1", "8ee02348a3ea80ddf770822911ebf78da616b73afce0fbaaa79f23311c88c66a"),
+    ("ai-edge-litert", "2.3.0", "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae"),
+    ("numpy", "2.4.6", "0ab0a9c4ffb1a6d95ef519fe4247dba8eb6b18ad93999f76b7f657039acabd47"),
+)
+EMULATOR_SUITE = "trixie"
+"""The emulator of the suite before it ends in a segmentation fault when LiteRT is loaded."""
 
 
 class MissingToolError(Exception):
@@ -55,6 +70,17 @@ def swift() -> Path:
     if not os.path.lexists(folder / "usr" / "bin" / "swift"):  # a link that holds inside that system only
         raise MissingToolError("no Swift: python tools/toolchains.py fetch swift")
     program("bwrap", "apt-get install bubblewrap")
+    return folder
+
+
+def aarch64() -> Path:
+    """Return the folder with an emulator for arm64, a Python for it, and ExecuTorch and LiteRT as they are built for it.
+
+    :raises MissingToolError: it was not fetched.
+    """
+    folder = cache() / "aarch64"
+    if not (folder / "qemu-aarch64").is_file():
+        raise MissingToolError("no arm64: python tools/toolchains.py fetch aarch64")
     return folder
 
 
@@ -130,6 +156,53 @@ def _fetch_adb() -> None:
     subprocess.run([program("apt-get", "install adb by hand"), "install", "-y", "--no-install-recommends", "adb"], check=True)
 
 
+def _fetch_aarch64() -> None:
+    if shutil.which(ARM_COMPILER) is None:
+        install = [program("apt-get", f"install {ARM_COMPILER} by hand"), "install", "-y", "--no-install-recommends", "g++-aarch64-linux-gnu"]
+        subprocess.run(install, check=True)
+    with tempfile.TemporaryDirectory() as name:
+        staged = Path(name) / "aarch64"
+        emulator = _packages(Path(name) / "emulator", EMULATOR_SUITE, "amd64", ("qemu-user",))
+        _packages(staged / "system", ARM_SUITE, "arm64", ARM_PACKAGES)
+        shutil.copy2(emulator / "usr" / "bin" / "qemu-aarch64", staged / "qemu-aarch64")
+        for wheel, version, sha256 in ARM_WHEELS:
+            _wheel(Path(name) / "wheels", wheel, version, sha256, staged / "wheels")
+        _place(staged, cache() / "aarch64")
+
+
+def _packages(folder: Path, suite: str, architecture: str, names: Sequence[str]) -> Path:
+    """Unpack Debian packages, which apt has checked by Debian's signatures; nothing of this machine's own apt is touched."""
+    private = folder.with_name(f"{folder.name}.apt")
+    for part in ("state/lists/partial", "cache/archives/partial", "debs"):
+        (private / part).mkdir(parents=True)
+    (private / "status").touch()
+    (private / "sources.list").write_text(f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {_mirror()} {suite} main\n")
+    settings = {"Dir::State": "state", "Dir::State::status": "status", "Dir::Cache": "cache", "Dir::Etc::sourcelist": "sources.list"}
+    values = {key: str(private / value) for key, value in settings.items()} | {"Dir::Etc::sourceparts": "-", "APT::Sandbox::User": "root"}
+    values |= {"APT::Architecture": architecture, "APT::Architectures": architecture}
+    apt = [program("apt-get", "this is no Debian"), "-qq", *(word for key, value in values.items() for word in ("-o", f"{key}={value}"))]
+    subprocess.run([*apt, "update"], check=True)
+    subprocess.run([*apt, "download", *names], cwd=private / "debs", check=True)
+    folder.mkdir(parents=True)
+    for package in sorted((private / "debs").glob("*.deb")):
+        subprocess.run([program("dpkg-deb", "this is no Debian"), "-x", str(package), str(folder)], check=True)
+    return folder
+
+
+def _wheel(folder: Path, name: str, version: str, sha256: str, target: Path) -> None:
+    """Unpack a wheel for arm64 and Python 3.11 into ``target``, without what it depends on."""
+    platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (27, 28)]
+    wanted = ["--no-deps", "--only-binary=:all:", "--python-version=3.11", *platforms, f"--dest={folder}", f"{name}=={version}"]
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *wanted], check=True)
+    (archive,) = folder.glob(f"{name.replace('-', '_')}-*.whl")
+    with archive.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256:
+        raise MissingToolError(f"{name} {version} for arm64 has the sha256 {found}, not {sha256}")
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(target)  # noqa: S202  the very bytes that were looked at when they were pinned
+
+
 def _mirror() -> str:
     """Return the Debian mirror that this machine itself uses."""
     said = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)"], check=True, capture_output=True, text=True)
@@ -147,8 +220,8 @@ def _place(made: Path, target: Path) -> None:
     shutil.move(made, target)
 
 
-FETCH: dict[str, Callable[[], None]] = {"kotlin": _fetch_kotlin, "swift": _fetch_swift, "adb": _fetch_adb}
-FIND: dict[str, Callable[[], object]] = {"kotlin": kotlin, "swift": swift, "adb": lambda: program("adb", "apt-get install adb")}
+FETCH: dict[str, Callable[[], None]] = {"kotlin": _fetch_kotlin, "swift": _fetch_swift, "adb": _fetch_adb, "aarch64": _fetch_aarch64}
+FIND: dict[str, Callable[[], object]] = {"kotlin": kotlin, "swift": swift, "adb": lambda: program("adb", "apt-get install adb"), "aarch64": aarch64}
 
 
 def main() -> int:
