@@ -147,6 +147,11 @@ _ORDER_STATISTICS = Form(
 )
 _SORTS = Form(rewrite="sorts_by_counting", measured="the runtime has no kernel for a sort; of four modules that sort, one was exported before")
 _STABLE_SORTS = Form(rewrite="stable_sorts_by_counting", measured="the converter has no stable sort, and its own leaves open how ties are ordered")
+_SCATTERS = Form(
+    rewrite="scatters_by_products",
+    measured="LiteRT and Core AI load no scatter that adds, Core ML Tools and ExecuTorch know no scatter_reduce; torch.onnx 2.13 writes a wrong mean",
+)
+_BINS = Form(rewrite="bins_by_counting", measured="no converter but torch.onnx has bucketize or searchsorted")
 _KEPT_ROWS = Form(
     rewrite="kept_rows_by_products",
     measured="not measured by itself; takes and puts by products stay in the delegates of LiteRT and ExecuTorch, as with fixed_count_one_hot",
@@ -212,6 +217,8 @@ TARGETS: tuple[TargetFacts, ...] = (
             *_COMPARED,
             _ORDER_STATISTICS,
             _STABLE_SORTS,
+            _SCATTERS,
+            _BINS,
             _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
@@ -253,6 +260,8 @@ TARGETS: tuple[TargetFacts, ...] = (
             *_CLIPPED,
             _ORDER_STATISTICS,
             _SORTS,
+            _SCATTERS,
+            _BINS,
             Form(rewrite="top_k_by_counting", measured="a top-k whose values are read is a sort in the file, which LiteRT does not load"),
             _KEPT_ROWS,
             *_TOKENS,
@@ -295,6 +304,8 @@ TARGETS: tuple[TargetFacts, ...] = (
             *_CLIPPED,
             _ORDER_STATISTICS,
             _SORTS,
+            _SCATTERS,
+            _BINS,
             _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
@@ -330,6 +341,7 @@ TARGETS: tuple[TargetFacts, ...] = (
             *_CLIPPED,
             _ORDER_STATISTICS,
             _STABLE_SORTS,
+            _SCATTERS,
             _KEPT_PLACES,
             *_TOKENS,
             *_FOLDS,
@@ -386,6 +398,8 @@ TARGETS: tuple[TargetFacts, ...] = (
             *_COMPARED,
             _ORDER_STATISTICS,
             _SORTS,
+            _SCATTERS,
+            _BINS,
             _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,

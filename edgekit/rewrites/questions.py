@@ -37,6 +37,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(name="sort", asks="most runtimes cannot sort, and those that can not stably", forms=("sorts_by_counting", "stable_sorts_by_counting")),
     Question(name="top-k", asks="LiteRT's top-k is a sort where values are read", forms=("top_k_by_counting",)),
+    Question(name="scatter", asks="where rows are added up depends on the picture", forms=("scatters_by_products",)),
+    Question(name="bins", asks="in which bin a value lies takes a search for which most runtimes have no kernel", forms=("bins_by_counting",)),
     Question(name="quantile", asks="runtimes have no quantile, and most no sort", forms=("quantile_by_counting", "quantile_by_counting_compared")),
     # What only moves data, or adds it up.
     Question(

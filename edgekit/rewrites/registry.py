@@ -2,6 +2,7 @@
 
 from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
 from edgekit.rewrites.batch_window_partitions import BatchWindowPartitions
+from edgekit.rewrites.bins_by_counting import BinsByCounting
 from edgekit.rewrites.dense_mask_passes import DenseMaskPasses
 from edgekit.rewrites.drop_full_slices import DropFullSlices
 from edgekit.rewrites.drop_idle_expands import DropIdleExpands
@@ -26,6 +27,7 @@ from edgekit.rewrites.merge_shared_projections import MergeSharedProjections
 from edgekit.rewrites.order_statistics_as_quantiles import OrderStatisticsAsQuantiles
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
 from edgekit.rewrites.quantile_by_counting import QuantileByCounting
+from edgekit.rewrites.scatters_by_products import ScattersByProducts
 from edgekit.rewrites.select_token_early import SelectTokenEarly
 from edgekit.rewrites.sorts_by_counting import SortsByCounting
 from edgekit.rewrites.squeezes_as_reshapes import SqueezesAsReshapes
@@ -68,6 +70,8 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     SortsByCounting("all"),
     SortsByCounting("stable"),
     SortsByCounting("top-k"),
+    ScattersByProducts(),
+    BinsByCounting(),
     # A target gets one of these.
     KeptRowsByProducts(),
     KeptPlacesByTopK(),
