@@ -152,6 +152,7 @@ _SCATTERS = Form(
     measured="LiteRT and Core AI load no scatter that adds, Core ML Tools and ExecuTorch know no scatter_reduce; torch.onnx 2.13 writes a wrong mean",
 )
 _BINS = Form(rewrite="bins_by_counting", measured="no converter but torch.onnx has bucketize or searchsorted")
+_ONE_HOT = Form(rewrite="one_hot_by_comparison", measured="LiteRT's converter stops at the range check inside one_hot; a comparison is one operator")
 _KEPT_ROWS = Form(
     rewrite="kept_rows_by_products",
     measured="not measured by itself; takes and puts by products stay in the delegates of LiteRT and ExecuTorch, as with fixed_count_one_hot",
@@ -262,6 +263,7 @@ TARGETS: tuple[TargetFacts, ...] = (
             _SORTS,
             _SCATTERS,
             _BINS,
+            _ONE_HOT,
             Form(rewrite="top_k_by_counting", measured="a top-k whose values are read is a sort in the file, which LiteRT does not load"),
             _KEPT_ROWS,
             *_TOKENS,

@@ -24,6 +24,7 @@ from edgekit.rewrites.merge_coincident_windows import MergeCoincidentWindows
 from edgekit.rewrites.merge_permutes import MergePermutes
 from edgekit.rewrites.merge_projections import MergeProjections
 from edgekit.rewrites.merge_shared_projections import MergeSharedProjections
+from edgekit.rewrites.one_hot_by_comparison import OneHotByComparison
 from edgekit.rewrites.order_statistics_as_quantiles import OrderStatisticsAsQuantiles
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
 from edgekit.rewrites.quantile_by_counting import QuantileByCounting
@@ -72,6 +73,7 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     SortsByCounting("top-k"),
     ScattersByProducts(),
     BinsByCounting(),
+    OneHotByComparison(),
     # A target gets one of these.
     KeptRowsByProducts(),
     KeptPlacesByTopK(),
