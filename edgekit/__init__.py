@@ -16,9 +16,9 @@ from edgekit.version import __version__
 
 if TYPE_CHECKING:
     from edgekit.bench.benchmark import benchmark as benchmark
+    from edgekit.exporting import export as export
     from edgekit.gates.check import check_budget as check_budget
     from edgekit.models.build import build_model as build_model
-    from edgekit.pipeline import export as export
     from edgekit.reverify import verify as verify
     from edgekit.runtime.loaded import load_artifact as load_artifact
 
@@ -27,7 +27,7 @@ _PUBLIC = {
     "benchmark": "edgekit.bench.benchmark",
     "build_model": "edgekit.models.build",
     "check_budget": "edgekit.gates.check",
-    "export": "edgekit.pipeline",
+    "export": "edgekit.exporting",
     "load_artifact": "edgekit.runtime.loaded",
     "verify": "edgekit.reverify",
 }

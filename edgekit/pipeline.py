@@ -17,25 +17,26 @@ from edgekit.conditions.source import without_conditions
 from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError, UsageError
 from edgekit.exit_costs import exit_section
+from edgekit.export_cache.answer import ExportCache, answer, keep
+from edgekit.export_cache.evidence import evidence_of
+from edgekit.export_cache.key import is_known_by_name
+from edgekit.exported import ExportedArtifact, ExportResult
 from edgekit.macs import program_macs
 from edgekit.manifest import build_document
 from edgekit.methods import MethodSource, has_exits, method_sources
 from edgekit.models.naming import artifact_path, check_resolution
 from edgekit.models.source import SourceModel, load_source
 from edgekit.origins import origins_table
-from edgekit.planner.plan import Plan
 from edgekit.programs import Rewritten, rewritten_programs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.provenance.proofs import Proofs
 from edgekit.quantizing import Made, Reference, lower_quantized, reference_for, require_quality
 from edgekit.recipe import Recipe
-from edgekit.requests import recipes_for
 from edgekit.rewrites.apply import rewrite_modules
 from edgekit.rewrites.registry import MODULE_REWRITES
 from edgekit.rewrites.report import RewriteReport
 from edgekit.sentences import describe_parity, describe_rewrites, notes_on
 from edgekit.targets.base import LoweringJob, Target
-from edgekit.targets.delegated import Delegation
 from edgekit.targets.registry import get_target
 from edgekit.traffic import program_bytes_moved
 from edgekit.verification.cases import Case, eager_cases
@@ -45,38 +46,6 @@ from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample
 from edgekit.verification.selections import Selected, Selections, compare_selections, samples_for, selected, selects
 from edgekit.verification.tolerances import tolerance_for
-
-
-@frozen(kw_only=True)
-class ExportedArtifact:
-    """One artifact that was written, verified and put in place."""
-
-    target: str
-    precision: str
-    path: Path
-    manifest: Path
-    size_bytes: int
-    sha256: str
-    methods: tuple[str, ...]
-    seconds: float
-    rewrites: tuple[RewriteReport, ...]
-    delegation: Delegation
-    parity: Parity
-    notes: tuple[str, ...] = ()
-    """What is otherwise than one may expect, in sentences."""
-    plan: Plan | None = None
-    """What of it is quantized, where that was decided."""
-    quantization: Mapping[str, Any] | None = None
-    """Of a quantized artifact, what its manifest says of that."""
-
-
-@frozen(kw_only=True)
-class ExportResult:
-    """All artifacts of one export."""
-
-    model: str
-    trained: bool | None
-    artifacts: tuple[ExportedArtifact, ...]
 
 
 @frozen
@@ -107,81 +76,19 @@ class _Prepared:
     """What the eager model selects on the samples, once it is known."""
 
 
-def export(
-    model: str,
-    *,
-    targets: Sequence[str],
-    precision: str | None = None,
-    resolution: int | None = None,
-    num_classes: int | None = None,
-    weights: str | Path | None = None,
-    labels: str | Path | None = None,
-    input: str | Sequence[str] | None = None,
-    backend: str | None = None,
-    deployment_target: str | None = None,
-    early_exit: str | None = None,
-    atol: float | None = None,
-    data: str | Path | None = None,
-    num_calibration_samples: int | None = None,
-    accuracy_budget: float | None = None,
-    sqnr: float | None = None,
-    plan: str | Path | None = None,
-    output_dir: str | Path = ".",
-    overwrite: bool = False,
-    proofs: Proofs | None = None,
-    listener: Listener | None = None,
-) -> ExportResult:
-    """Export a model to every target: rewritten, lowered, run and compared with eager, then put in place with its manifest.
-
-    :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
-    :param targets: ``coreml``, ``tflite`` (or ``litert``), ``executorch``, ``onnx``, ``coreai``.
-    :param precision: see ``edgekit targets``; each target's default when ``None``.
-    :param input: Core ML's ``image`` or ``tensor``; for a model of one's own also what it is called with, ``ids=1x6:int64:50``; several in a list.
-    :param early_exit: of a network with exits, ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``; see :mod:`edgekit.methods`.
-    :param data: pictures that a quantized artifact is calibrated on and judged with: a data set's name, a folder, a CSV file of labels.
-    :param num_calibration_samples: how many of them choose the ranges of integers.
-    :param accuracy_budget: points of top-1 accuracy that quantizing may cost. :param sqnr: lowest SQNR of the logits in dB, instead.
-    :param plan: a file that says what is quantized: a plan, or a manifest that holds one.
-    :param output_dir: folder for the artifacts, made if needed.
-    :param overwrite: replace artifacts that are there already.
-    :param proofs: a lock file to write or to reproduce, statements and bills of materials; see :mod:`edgekit.provenance`.
-    :raises UsageError: the request contradicts itself. :raises BadInputError: something handed in cannot be used.
-    :raises CannotExportError: the model cannot be captured, rewritten or lowered. :raises ParityError: an artifact does
-        not compute what the model computes; it is not published.
-    """
-    recipes = recipes_for(
-        model,
-        targets,
-        precision=precision,
-        resolution=resolution,
-        num_classes=num_classes,
-        weights=weights,
-        labels=labels,
-        input=input,
-        backend=backend,
-        deployment_target=deployment_target,
-        early_exit=early_exit,
-        atol=atol,
-        data=None if data is None else str(data),
-        num_calibration_samples=num_calibration_samples,
-        accuracy_budget=accuracy_budget,
-        sqnr=sqnr,
-        plan=plan,
-    )
-    return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, proofs=proofs, listener=listener)
-
-
 def export_recipes(
     recipes: Sequence[Recipe],
     *,
     output_dir: Path,
     overwrite: bool = False,
     proofs: Proofs | None = None,
+    cache: ExportCache | None = None,
     listener: Listener | None = None,
     written: Callable[[ExportedArtifact], Any] = lambda _: None,
 ) -> ExportResult:
-    """Export recipes of one model (same weights, resolution and classes); see :func:`export`.
+    """Export recipes of one model (same weights, resolution and classes); see :func:`edgekit.exporting.export`.
 
+    :param cache: what finished artifacts are taken from and kept in.
     :param written: called with each artifact as soon as it is in place: a later target may fail.
     """
     listener, proofs = listener or Silent(), proofs or Proofs()
@@ -191,9 +98,25 @@ def export_recipes(
     with rarely_collected():
         prepared = prepare(recipes, listener)
         for recipe, path in zip(recipes, paths, strict=True):
-            exported.append(_export_one(recipe, path, prepared, overwrite=overwrite, proofs=proofs, listener=listener))
-            written(exported[-1])
+            key = None if cache is None else cache.key(recipe, path.name, _evidence(recipe, prepared))
+            done = None
+            if cache is not None and key is not None:
+                done = answer(cache, key, recipe, path, overwrite=overwrite, proofs=proofs, listener=listener)
+            if done is None:
+                done = _export_one(recipe, path, prepared, overwrite=overwrite, proofs=proofs, listener=listener)
+                if cache is not None and key is not None:
+                    keep(cache, key, cache.as_it_is_now().key(recipe, path.name, _evidence(recipe, prepared)), path, listener)
+            exported.append(done)
+            written(done)
     return ExportResult(model=recipes[0].model, trained=prepared.source.trained, artifacts=tuple(exported))
+
+
+def _evidence(recipe: Recipe, prepared: _Prepared) -> str | None:
+    """Return what came of a model that its name does not tell, and of pictures."""
+    if is_known_by_name(recipe):
+        return None
+    cases = [case for form in prepared.forms.values() for case in form.cases.values()]
+    return evidence_of(prepared.source, cases, None if prepared.draws is None else prepared.draws.record())
 
 
 def check_request(recipes: Sequence[Recipe], output_dir: Path, *, overwrite: bool) -> list[Path]:

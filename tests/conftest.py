@@ -1,6 +1,7 @@
 """Settings for every test, and what several test files start from."""
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -15,6 +16,8 @@ from edgekit.cli.main import main
 
 # The tests' tensors are tiny: on a busy machine, waiting for a second thread takes a hundred times as long as the sum itself.
 torch.set_num_threads(1)
+# What a test exports is built, in its children, too: tests of the cache name one of their own.
+os.environ["EDGEKIT_CACHE_GB"] = "0"
 
 NET = '''\
 """A user's own model, and factories that go wrong in every way."""

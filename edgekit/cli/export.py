@@ -10,7 +10,7 @@ from edgekit.cli import console
 from edgekit.errors import EdgekitError, UsageError
 
 if TYPE_CHECKING:
-    from edgekit.pipeline import ExportedArtifact, ExportResult
+    from edgekit.exported import ExportedArtifact, ExportResult
     from edgekit.planner.plan import Plan
     from edgekit.recipe import Recipe
 
@@ -60,7 +60,10 @@ def export(
         bool, typer.Option("--provenance", help="Leave an in-toto statement and a CycloneDX bill of materials beside each artifact.")
     ] = False,
     lock: Annotated[Path | None, typer.Option(help="Write each artifact's digest, and what made it, into this file.")] = None,
-    check_lock: Annotated[Path | None, typer.Option(help="Put only artifacts in place that are, byte for byte, those in this lock file.")] = None,
+    check_lock: Annotated[
+        Path | None, typer.Option(help="Build, and put only artifacts in place that are, byte for byte, those in this lock file.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Build all of it, and keep nothing; see `edgekit cache --help`.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the request and say what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")] = False,
@@ -101,19 +104,22 @@ def export(
             },
         )
         _warn(recipes, quiet=quiet)
-        from edgekit import pipeline
+        from edgekit.exporting import export_recipes
         from edgekit.provenance.proofs import Proofs
         from edgekit.quiet import stdout_to_stderr
 
         if dry_run:
+            from edgekit import pipeline
+
             _show_plan(recipes, pipeline.check_request(recipes, output_dir, overwrite=overwrite), as_json=as_json)
             return
         with stdout_to_stderr():
-            result = pipeline.export_recipes(
+            result = export_recipes(
                 recipes,
                 output_dir=output_dir,
                 overwrite=overwrite,
                 proofs=Proofs(provenance=provenance, lock=lock, check_lock=check_lock),
+                cache=not no_cache,
                 listener=console.StageLines(quiet=quiet),
                 written=written.append,
             )
@@ -165,7 +171,8 @@ def _show(result: "ExportResult") -> None:
 
 def _show_written(artifacts: "Sequence[ExportedArtifact]") -> None:
     for artifact in artifacts:
-        console.note(f"wrote {artifact.path} ({artifact.size_bytes / 1e6:.2f} MB) and its manifest")
+        origin = f", from the cache: proved {artifact.proved}" if artifact.proved else ""
+        console.note(f"wrote {artifact.path} ({artifact.size_bytes / 1e6:.2f} MB) and its manifest{origin}")
         if artifact.plan is not None:
             _show_blame(artifact.plan, artifact.target)
         for note in artifact.notes:
@@ -221,4 +228,5 @@ def _artifact(written: "ExportedArtifact") -> dict[str, Any]:
         "parity": written.parity.to_json(),
         "quantization": written.quantization,
         "notes": list(written.notes),
+        "from_cache": None if written.proved is None else {"proved": written.proved},
     }

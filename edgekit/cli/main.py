@@ -12,6 +12,7 @@ from typer._click.exceptions import ClickException  # typer carries click inside
 from edgekit import __version__
 from edgekit.cli import console
 from edgekit.cli.bench import bench
+from edgekit.cli.cache import cache
 from edgekit.cli.data import data
 from edgekit.cli.device import device
 from edgekit.cli.doctor import doctor
@@ -43,6 +44,7 @@ app = typer.Typer(
 for command in (export, verify, inspect, view, lint, bench, gate, report, models, targets, doctor):
     app.command()(command)
 app.add_typer(policy, name="policy")
+app.add_typer(cache, name="cache")
 app.add_typer(data, name="data")
 app.add_typer(device, name="device")
 app.add_typer(weights, name="weights")

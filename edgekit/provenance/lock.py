@@ -91,8 +91,11 @@ def _tables(fields: Fields, where: str) -> tuple[str, str]:
     return "tools", "sections"
 
 
-def locked_from(document: Mapping[str, Any]) -> Locked:
-    """Return what a lock file keeps of an artifact with this manifest, made on this machine."""
+def locked_from(document: Mapping[str, Any], made_by: str | None = None) -> Locked:
+    """Return what a lock file keeps of an artifact with this manifest.
+
+    :param made_by: the kind of processor that made it; ``None``: this one.
+    """
     made, model = document["artifact"], document["model"]
     sources = {
         "recipe_sha256": document["recipe_sha256"],
@@ -106,7 +109,7 @@ def locked_from(document: Mapping[str, Any]) -> Locked:
         sources=sources,
         tools=dict(document["tools"]),
         sections=dict(made["sections"]),
-        processor=processor(),
+        processor=made_by or processor(),
     )
 
 
@@ -130,13 +133,13 @@ def require_tools(lock: Lock, name: str, tools: Mapping[str, str]) -> None:
         raise LockMismatchError(f"{name} is locked with other versions of the tools", what="; ".join(differing), hint=_agree(lock))
 
 
-def require_same(lock: Lock, document: Mapping[str, Any]) -> None:
+def require_same(lock: Lock, document: Mapping[str, Any], made_by: str | None = None) -> None:
     """Stop where an artifact is not, byte for byte, the one that was agreed on.
 
-    :param document: the manifest of what was built.
+    :param document: the manifest of what was built. :param made_by: as :func:`locked_from` has it.
     :raises LockMismatchError: another digest; the error says what else differs.
     """
-    name, found = document["artifact"]["name"], locked_from(document)
+    name, found = document["artifact"]["name"], locked_from(document, made_by)
     require_tools(lock, name, found.tools)
     row = lock.artifacts[name]
     if found.sha256 == row.sha256:
@@ -170,13 +173,14 @@ def _agree(lock: Lock) -> str:
     return f"if this is wanted: edgekit export ... --lock {lock.path.name}, and commit the change"
 
 
-def update_lock(path: Path, documents: Iterable[Mapping[str, Any]]) -> None:
+def update_lock(path: Path, documents: Iterable[Mapping[str, Any]], made_by: str | None = None) -> None:
     """Write artifacts into a lock file, in one step; others that are in it stay.
 
-    :param documents: manifests. :raises LockError: the file that is there is none. :raises OutputError: it cannot be written.
+    :param documents: manifests. :param made_by: as :func:`locked_from` has it.
+    :raises LockError: the file that is there is none. :raises OutputError: it cannot be written.
     """
     known = dict(read_lock(path).artifacts) if os.path.lexists(path) else {}
-    known |= {document["artifact"]["name"]: locked_from(document) for document in documents}
+    known |= {document["artifact"]["name"]: locked_from(document, made_by) for document in documents}
     rows = {name: _to_json(row) for name, row in known.items()}
     text = json.dumps({"schema_version": SCHEMA, "artifacts": rows}, indent=1, sort_keys=True) + "\n"
     try:

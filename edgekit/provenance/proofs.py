@@ -50,14 +50,14 @@ class Proofs:
                 require_tools(known, path.name, tool_versions(target_facts(recipe.target)))
 
     @contextlib.contextmanager
-    def around(self, staged: Path, document: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    def around(self, staged: Path, document: Mapping[str, Any], made_by: str | None = None) -> Iterator[Mapping[str, str]]:
         """Stop an artifact that is not the locked one; yield what lies beside it, by suffix; lock it once it is in place.
 
-        :param staged: the finished artifact. :param document: its manifest.
+        :param staged: the finished artifact. :param document: its manifest. :param made_by: the kind of processor that made it; ``None``: this one.
         :raises LockMismatchError: it is another. :raises OutputError: the lock file cannot be written.
         """
         if self.check_lock is not None:
-            require_same(read_lock(self.check_lock), document)
+            require_same(read_lock(self.check_lock), document, made_by)
         yield provenance_of(staged, document) if self.provenance else {}
         if self.lock is not None:
-            update_lock(self.lock, [document])
+            update_lock(self.lock, [document], made_by)

@@ -86,6 +86,18 @@ class Parity:
         return attrs.asdict(self) | {"tolerance": {} if self.tolerance is None else self.tolerance.to_json(), **inner}
 
 
+def parity_from_json(row: Mapping[str, Any]) -> Parity:
+    """Read back what :meth:`Parity.to_json` gave."""
+    inner = {key: {name: parity_from_json(value) for name, value in row.get(key, {}).items()} for key in ("numerics", "methods", "chained")}
+    tolerance, operators = row["tolerance"], row.get("operators")
+    read = {
+        "tolerance": Tolerance(**tolerance) if tolerance else None,
+        "operators": OperatorParity(**operators) if operators else None,
+        "sample_sqnr_db": tuple(row["sample_sqnr_db"]),
+    }
+    return Parity(**{**row, **read, **inner})
+
+
 def compare(
     reference: Mapping[str, Sequence[Array]], actual: Mapping[str, Sequence[Array]], names: Sequence[str], tolerance: Tolerance, executed_by: str
 ) -> Parity:

@@ -28,6 +28,7 @@ TYPES = {
     "parity": dict,
     "quantization": type(None),
     "notes": list,
+    "from_cache": type(None),
 }
 
 
