@@ -9,6 +9,7 @@ What only Apple's and Google's own tools can tell is not among these steps: READ
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "device")]
 
+import apk  # noqa: E402
 import native  # noqa: E402  they lie beside this file
 import toolchains  # noqa: E402
 from toolchains import MissingToolError  # noqa: E402
@@ -56,37 +58,61 @@ def vectors_python() -> str:
 
 
 def _java(main: str, *arguments: str) -> list[str]:
-    jars = [str(BUILD / "kotlin-core"), str(toolchains.kotlin() / "lib" / "kotlin-stdlib.jar")]
+    jars = [str(BUILD / "kotlin-core"), str(BUILD / "kotlin-core-test"), str(toolchains.kotlin() / "lib" / "kotlin-stdlib.jar")]
     return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", ":".join(jars), f"dev.edgekit.latency.core.{main}", *arguments]
 
 
-def kotlinc(sources: list[Path], out: Path, *options: str) -> str:
-    """Compile Kotlin with warnings as errors; what was compiled from the same bytes before is not compiled again."""
+def kotlinc(sources: list[Path], out: Path, *options: str, after: Sequence[Path] = ()) -> str:
+    """Compile Kotlin with warnings as errors; what was compiled from the same bytes before is not compiled again.
+
+    :param after: what was compiled before and is looked at here.
+    """
     folder = toolchains.kotlin()
     files = sorted(file for source in sources for suffix in ("kt", "java") for file in source.rglob(f"*.{suffix}"))
-    stamp = hashlib.sha256(b"\0".join([*map(str.encode, options), *(file.read_bytes() for file in files)])).hexdigest()
-    mark = out.with_name(out.name + ".stamp")
-    if out.exists() and mark.is_file() and mark.read_text() == stamp:
+    stamp = hashlib.sha256(b"\0".join([*map(str.encode, options), *(file.read_bytes() for file in files), *map(_stamp, after)])).hexdigest()
+    if out.exists() and _stamp(out) == stamp.encode():
         return f"{len(files)} files, as compiled before"
-    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)  # classes of sources that are gone
+    out.mkdir(parents=True)
     options_of_java = {"JAVA_OPTS": "-Xmx1200M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}  # half the time, for a program that runs once
     compiler = ["bash", str(folder / "bin" / "kotlinc"), "-Werror", "-jvm-target", "17", *options, "-d", str(out)]
     _run([*compiler, *map(str, files)], environment=options_of_java)
-    mark.write_text(stamp)
+    out.with_name(out.name + ".stamp").write_text(stamp)
     return f"{len(files)} files"
+
+
+def _stamp(out: Path) -> bytes:
+    mark = out.with_name(out.name + ".stamp")
+    return mark.read_bytes() if mark.is_file() else b""
 
 
 def kotlin_core() -> str:
     """The core compiles with warnings as errors."""
-    core = ROOT / "android_app" / "core" / "src"
-    return kotlinc([core / "main" / "kotlin", core / "test" / "kotlin"], BUILD / "kotlin-core")
+    core, compiled = ROOT / "android_app" / "core" / "src", BUILD / "kotlin-core"
+    said = kotlinc([core / "main" / "kotlin"], compiled)
+    # Friends see what is internal, as Gradle's tests do.
+    tests = kotlinc([core / "test" / "kotlin"], BUILD / "kotlin-core-test", "-cp", str(compiled), f"-Xfriend-paths={compiled}", after=[compiled])
+    return f"{said}; tests: {tests}"
 
 
 def kotlin_app() -> str:
     """The app compiles with warnings as errors, against stubs of Android, ExecuTorch and LiteRT."""
     kotlin_core()
     android = ROOT / "android_app"
-    return kotlinc([android / "app" / "src" / "main" / "kotlin", android / "stubs"], BUILD / "kotlin-app", "-cp", str(BUILD / "kotlin-core"))
+    return kotlinc(
+        [android / "app" / "src" / "main" / "kotlin", android / "stubs"],
+        BUILD / "kotlin-app",
+        "-cp",
+        str(BUILD / "kotlin-core"),
+        after=[BUILD / "kotlin-core"],
+    )
+
+
+def android_package() -> str:
+    """The manifest links, the classes become Android's, and an APK of them is signed. It has no engines, so it is none for a phone."""
+    tools = toolchains.apk()
+    kotlin_app()
+    return apk.build(tools, BUILD / "apk", [BUILD / "kotlin-app", BUILD / "kotlin-core"], toolchains.kotlin() / "lib" / "kotlin-stdlib.jar")
 
 
 def vectors_kotlin() -> str:
@@ -277,6 +303,7 @@ STEPS: tuple[Callable[[], str], ...] = (
     vectors_kotlin,
     run_loop_kotlin,
     kotlin_app,
+    android_package,
     swift_core,
     vectors_swift,
     run_loop_swift,

@@ -1,11 +1,11 @@
 """Where the compilers and tools for the apps are, and how they get there; they are large and lie outside the repository.
 
-    python tools/toolchains.py fetch kotlin swift adb aarch64
+    python tools/toolchains.py fetch kotlin swift adb aarch64 apk
     python tools/toolchains.py list
 
 They lie in ``$EDGEKIT_CACHE/toolchains``, else ``~/.cache/edgekit/toolchains``. What is fetched comes from the registries that this machine's own
-clients are set up for, in pinned versions: npm for Kotlin and PyPI for arm64's wheels (checked by their sha256), Debian for Swift, adb, the emulator
-and arm64's Python (checked by Debian's signatures).
+clients are set up for, in pinned versions: npm for Kotlin, PyPI for arm64's wheels and what makes APKs (checked by their sha256), Debian for Swift,
+adb, zipalign, the emulator and arm64's Python (checked by Debian's signatures).
 """
 
 import argparse
@@ -35,6 +35,10 @@ ARM_WHEELS = (
     ("ai-edge-litert", "2.3.0", "853fc608f96da87bd5f3458465dfb9abbf18d5ae6b94eceacead407146f175ae"),
     ("numpy", "2.4.6", "0ab0a9c4ffb1a6d95ef519fe4247dba8eb6b18ad93999f76b7f657039acabd47"),
 )
+APK_WHEEL = ("mobsf", "4.4.0", "74329efc7eee885ca6b9448726ca448c6f5c7ca80ec3dc9a98ee11fb7cd7c0d4")
+"""A scanner of apps, for the tools of Google's that it brings: aapt2 and the framework's resources (in apktool), D8 (in bundletool), apksigner."""
+APK_PACKAGES = ("zipalign", "android-libbase", "android-liblog", "android-libutils", "android-libziparchive", "android-libcutils")
+APK_PACKAGES += ("android-libbacktrace", "libzopfli1", "p7zip-full")
 EMULATOR_SUITE = "trixie"
 """The emulator of the suite before it ends in a segmentation fault when LiteRT is loaded."""
 
@@ -81,6 +85,18 @@ def aarch64() -> Path:
     folder = cache() / "aarch64"
     if not (folder / "qemu-aarch64").is_file():
         raise MissingToolError("no arm64: python tools/toolchains.py fetch aarch64")
+    return folder
+
+
+def apk() -> Path:
+    """Return the folder with what makes an APK of classes.
+
+    :raises MissingToolError: it was not fetched, or there is no Java.
+    """
+    folder = cache() / "apk"
+    if not (folder / "d8.jar").is_file():
+        raise MissingToolError("no tools for APKs: python tools/toolchains.py fetch apk")
+    program("java", "a Java runtime, 17 or newer")
     return folder
 
 
@@ -165,9 +181,28 @@ def _fetch_aarch64() -> None:
         emulator = _packages(Path(name) / "emulator", EMULATOR_SUITE, "amd64", ("qemu-user",))
         _packages(staged / "system", ARM_SUITE, "arm64", ARM_PACKAGES)
         shutil.copy2(emulator / "usr" / "bin" / "qemu-aarch64", staged / "qemu-aarch64")
-        for wheel, version, sha256 in ARM_WHEELS:
-            _wheel(Path(name) / "wheels", wheel, version, sha256, staged / "wheels")
+        platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (27, 28)]
+        for pinned in ARM_WHEELS:
+            with zipfile.ZipFile(_wheel(Path(name) / "wheels", *pinned, "--python-version=3.11", *platforms)) as content:
+                content.extractall(staged / "wheels")  # noqa: S202  the very bytes that were looked at when they were pinned
         _place(staged, cache() / "aarch64")
+
+
+def _fetch_apk() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        staged = Path(name) / "apk"
+        _packages(staged / "system", ARM_SUITE, "amd64", APK_PACKAGES)
+        with zipfile.ZipFile(_wheel(Path(name) / "wheels", *APK_WHEEL)) as content:
+            tools = "mobsf/StaticAnalyzer/tools"
+            (staged / "d8.jar").write_bytes(content.read(f"{tools}/bundletool-all-1.17.2.jar"))
+            (staged / "apksigner.jar").write_bytes(content.read(f"{tools}/apksigner.jar"))
+            (staged / "apktool.jar").write_bytes(content.read(f"{tools}/apktool_2.10.0.jar"))
+        with zipfile.ZipFile(staged / "apktool.jar") as content:
+            (staged / "aapt2").write_bytes(content.read("prebuilt/linux/aapt2_64"))
+            (staged / "framework.jar").write_bytes(content.read("brut/androlib/android-framework.jar"))
+        (staged / "aapt2").chmod(0o755)
+        (staged / "apktool.jar").unlink()
+        _place(staged, cache() / "apk")
 
 
 def _packages(folder: Path, suite: str, architecture: str, names: Sequence[str]) -> Path:
@@ -186,21 +221,20 @@ def _packages(folder: Path, suite: str, architecture: str, names: Sequence[str])
     folder.mkdir(parents=True)
     for package in sorted((private / "debs").glob("*.deb")):
         subprocess.run([program("dpkg-deb", "this is no Debian"), "-x", str(package), str(folder)], check=True)
+    shutil.rmtree(private)
     return folder
 
 
-def _wheel(folder: Path, name: str, version: str, sha256: str, target: Path) -> None:
-    """Unpack a wheel for arm64 and Python 3.11 into ``target``, without what it depends on."""
-    platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (27, 28)]
-    wanted = ["--no-deps", "--only-binary=:all:", "--python-version=3.11", *platforms, f"--dest={folder}", f"{name}=={version}"]
+def _wheel(folder: Path, name: str, version: str, sha256: str, *options: str) -> Path:
+    """Return a wheel, put into ``folder`` without what it depends on."""
+    wanted = ["--no-deps", "--only-binary=:all:", *options, f"--dest={folder}", f"{name}=={version}"]
     subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *wanted], check=True)
     (archive,) = folder.glob(f"{name.replace('-', '_')}-*.whl")
     with archive.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256:
-        raise MissingToolError(f"{name} {version} for arm64 has the sha256 {found}, not {sha256}")
-    with zipfile.ZipFile(archive) as content:
-        content.extractall(target)  # noqa: S202  the very bytes that were looked at when they were pinned
+        raise MissingToolError(f"{archive.name} has the sha256 {found}, not {sha256}")
+    return archive
 
 
 def _mirror() -> str:
@@ -220,8 +254,20 @@ def _place(made: Path, target: Path) -> None:
     shutil.move(made, target)
 
 
-FETCH: dict[str, Callable[[], None]] = {"kotlin": _fetch_kotlin, "swift": _fetch_swift, "adb": _fetch_adb, "aarch64": _fetch_aarch64}
-FIND: dict[str, Callable[[], object]] = {"kotlin": kotlin, "swift": swift, "adb": lambda: program("adb", "apt-get install adb"), "aarch64": aarch64}
+FETCH: dict[str, Callable[[], None]] = {
+    "kotlin": _fetch_kotlin,
+    "swift": _fetch_swift,
+    "adb": _fetch_adb,
+    "aarch64": _fetch_aarch64,
+    "apk": _fetch_apk,
+}
+FIND: dict[str, Callable[[], object]] = {
+    "kotlin": kotlin,
+    "swift": swift,
+    "adb": lambda: program("adb", "apt-get install adb"),
+    "aarch64": aarch64,
+    "apk": apk,
+}
 
 
 def main() -> int:
