@@ -41,8 +41,9 @@ def bench(
     edgekit bench old/net.tflite new/net.tflite --samples 100 --json
     edgekit bench emov2-5m_224_fp32.onnx --against naive --profile
 
-    --profile asks each runtime: onnxruntime tells the operators of its optimised graph, ExecuTorch those inside its delegates. A profiled
-    run is slower, so it is one of its own. The last lines say what share of the machine's float32 peak each method reaches.
+    --profile asks each runtime: onnxruntime tells the operators of its optimised graph, ExecuTorch and LiteRT those inside
+    their delegates. A profiled run is slower, so it is one of its own. The last lines say what share of the machine's float32 peak
+    each method reaches.
 
     Nothing is compared where the machine was too busy meanwhile. Core ML and Core AI cannot be timed here: that takes a phone.
     """

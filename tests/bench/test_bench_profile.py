@@ -1,13 +1,14 @@
 """Where time goes, what share of the peak that is, and the vendor's plain export beside an artifact."""
 
+import numpy as np
 import pytest
 
 import edgekit
-from edgekit.bench import against, profile_executorch, roofline
+from edgekit.bench import against, litert_c, profile_executorch, profile_litert, roofline
 from edgekit.bench.machine import FixedWork
 from edgekit.bench.profiling import ProfileRow, Sum, placed, profile
 from edgekit.bench.timing_row import MethodTiming
-from edgekit.errors import UsageError
+from edgekit.errors import ArtifactError, UsageError
 from edgekit.origins import Origin, Origins
 
 
@@ -40,6 +41,46 @@ def test_executorch_tells_what_is_inside_its_delegates(net, tmp_path):
     assert not any(row.name in ("DELEGATE_CALL", "Method::execute") for row in found.rows)
     assert 0 < sum(row.ms for row in found.rows) <= found.whole_ms
     assert "1 delegate call " in found.note
+
+
+def test_litert_tells_what_is_inside_its_delegate(net, tmp_path, monkeypatch):
+    made = edgekit.export(f"{net}:build", targets=["tflite"], resolution=32, output_dir=tmp_path).artifacts[0]
+    (found,) = profile(made.path, threads=1)
+    assert any("Convolution" in row.name for row in found.rows)
+    assert 0 < sum(row.ms for row in found.rows) <= found.whole_ms
+    assert "XNNPACK keeps no names" in found.note
+
+    content, image = made.path.read_bytes(), np.zeros((1, 32, 32, 3), np.float32)
+    with litert_c.profiled(content, "forward", {"image": image}, 1) as run:
+        run()  # allocates
+        assert [event.tag for event in run()] == [event.tag for event in run()]
+    with pytest.raises(ArtifactError, match="no signature absent"), litert_c.profiled(content, "absent", {"image": image}, 1):
+        pass
+    with pytest.raises(ArtifactError, match="12288 bytes there, 48 here"), litert_c.profiled(content, "forward", {"image": image[:, :2, :2]}, 1):
+        pass
+
+    monkeypatch.setattr(litert_c, "VERIFIED", "2.2.9")
+    (found,) = profile(made.path, threads=1)
+    assert (found.rows, found.whole_ms) == ((), None)
+    assert "of ai-edge-litert 2.2.9, and" in found.note
+
+
+def test_litert_events_are_summed_without_calls_of_what_tells_its_own():
+    def event(tag, kind, us):
+        return litert_c.Event(tag=tag, kind=kind, us=us, index=0)
+
+    run = [
+        event("Invoke", litert_c.INVOKE, 90),
+        event("GELU", 8, 20),
+        event("GELU", 8, 10),
+        event("TfLiteXNNPackDelegate", 2, 30),
+        event("GATHER", 2, 5),
+    ]
+    told = profile_litert._told([run, run])
+    assert [(row.name, row.ms) for row in told.rows] == [("GELU", 0.02), ("GELU", 0.01), ("GATHER, outside", 0.005)]
+    assert told.whole_ms == 0.09
+    silent = profile_litert._told([[event("VendorDelegate", 2, 30)]])
+    assert [row.name for row in silent.rows] == ["VendorDelegate, outside"]
 
 
 def test_executorch_events_are_summed_without_those_that_warmed_up():
