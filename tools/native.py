@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from importlib import util
 from pathlib import Path
@@ -122,6 +123,45 @@ def check(command: Callable[[Path], Sequence[str]], paths: Sequence[Path], *, pr
     if not worst <= TOLERANCE:
         raise ValueError(f"outputs differ by {worst:g}, allowed {TOLERANCE:g}")
     return f"{', '.join(opened)}: exits 1 and {exits} of {exits}, outputs within {worst:.0e} of Python's"
+
+
+def check_cut(runner: Path, path: Path) -> str:
+    """End the runner in the middle of a run: what it had measured is kept and can be believed; says how much that was.
+
+    :raises ValueError: nothing was kept. :raises edgekit.errors.ReportError: it cannot be believed.
+    """
+    from attrs import evolve
+
+    from edgekit.device.build import Settings, build_plan
+    from edgekit.device.integer_json import canonical, parse
+    from edgekit.device.plan import Measure
+    from edgekit.device.report import report_from_json
+    from edgekit.device.validate import CUT, check_report
+
+    plan = build_plan([path], "android", Settings(processes=1, preprocess=False))
+    plan = evolve(plan, measure=Measure(min=10_000, max=10_000, max_ms=600_000))
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copy(path, name)
+        Path(name, "plan.json").write_text(canonical(plan.to_json()))
+        running = subprocess.Popen([str(runner), name, "0"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        partial, end = Path(name, "partial-0.json"), time.monotonic() + 120
+        while not partial.exists() and running.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        before = partial.read_bytes() if partial.exists() else b""
+        running.terminate()
+        if running.wait(timeout=60) != 1 or not before or Path(name, "report-0.json").exists():
+            raise ValueError("a run that was cut short kept nothing on the way, or is called whole")
+        counts = []
+        for content in (before, partial.read_bytes()):
+            report = report_from_json(parse(content, "the report"))
+            check_report(report, plan, partial=True)
+            (result,) = report.results
+            counts.append(len(result.samples_ns))
+            if result.stop_reason != CUT:
+                raise ValueError(f"a run that was cut short says it stopped by {result.stop_reason}")
+    if counts[1] < counts[0]:
+        raise ValueError(f"of {counts[0]} samples {counts[1]} were kept")
+    return f"cut short after {counts[1]} samples, kept"
 
 
 def check_methods(command: Callable[[Path], Sequence[str]], path: Path) -> str:

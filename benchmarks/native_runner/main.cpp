@@ -1,9 +1,12 @@
 // Runs a plan of `edgekit device run --dry-run --no-preprocess` with ExecuTorch, without an app: on Linux, or on a phone by `adb shell`.
 //
 //     native_runner FOLDER PROCESS    reads FOLDER/plan.json, writes FOLDER/report-PROCESS.json
+//
+// On the way it keeps partial-PROCESS.json; told to end (Ctrl-C, a closed shell, SIGTERM), it writes that once more and ends with 1.
 
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -12,6 +15,8 @@
 #include "run.hpp"
 
 namespace {
+
+volatile std::sig_atomic_t told_to_end = 0;
 
 /// Into a hidden file, synced, then renamed: a reader never sees half of a report.
 void place(const std::string& folder, const std::string& name, const std::string& text) {
@@ -36,9 +41,14 @@ int main(int count, char** words) {
     std::stringstream text;
     text << stream.rdbuf();
     const edgekit::Plan plan = edgekit::read_plan(edgekit::parse(text.str()));
-    edgekit::run(plan, std::stoll(process), folder, [&](const edgekit::Json& report, bool complete) {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, [](int) { told_to_end = 1; });
+    const auto write = [&](const edgekit::Json& report, bool complete) {
       place(folder, (complete ? "report-" : "partial-") + process + ".json", report.canonical() + "\n");
-    });
+    };
+    if (!edgekit::run(plan, std::stoll(process), folder, write, [] { return told_to_end != 0; })) {
+      std::cerr << "cut short: what was measured is in partial-" << process << ".json\n";
+      return 1;
+    }
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

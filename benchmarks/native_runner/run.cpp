@@ -20,6 +20,8 @@ namespace {
 
 using Times = std::vector<int64_t>;
 
+constexpr int64_t kKeepNs = 5'000'000'000;
+
 int64_t now_ns() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -105,6 +107,7 @@ class Running {
   Running(const Variant& variant, const Plan& plan) : variant_(variant), plan_(plan) {}
 
   bool goes_on() const { return error_.empty() && stop_reason_.empty(); }
+  bool has_something() const { return !error_.empty() || !samples_.empty(); }
 
   void prepare(const std::string& folder) {
     guarded("load_failed", [&] {
@@ -153,11 +156,12 @@ class Running {
   void close() { session_.reset(); }
 
   Json result() const {
-    const bool ok = error_.empty();
+    const bool ok = error_.empty(), cut = goes_on();
+    const std::string said = cut ? "the run was cut short: " + std::to_string(samples_.size()) + " samples of at most " + std::to_string(plan_.max) : error_;
     Object found;
     found["variant"] = variant_.id;
-    found["status"] = ok ? "ok" : status_;
-    found["error"] = ok ? Json() : Json(error_.substr(0, 1000));
+    found["status"] = cut ? "invalid" : ok ? "ok" : status_;
+    found["error"] = said.empty() ? Json() : Json(said.substr(0, 1000));
     found["model_sha256"] = sha256_.empty() ? variant_.sha256 : sha256_;
     found["engine"] = Object{{"name", variant_.engine}, {"version", executorch_version()}};
     found["requested"] = variant_.compute;
@@ -169,7 +173,7 @@ class Running {
     found["samples_ns"] = ok ? samples_ : Times();
     found["preprocess_ns"] = Times();
     found["exits"] = ok && variant_.policy ? Json(exits_) : Json();
-    found["stop_reason"] = ok ? Json(stop_reason_) : Json();
+    found["stop_reason"] = cut ? Json("cut") : ok ? Json(stop_reason_) : Json();
     found["memory"] = ok ? peak() : Json();
     found["operators"] = Json();
     found["summary"] = ok ? summary(samples_) : Json();
@@ -271,7 +275,7 @@ Json facts() {
 
 }  // namespace
 
-void run(const Plan& plan, int64_t process, const std::string& folder, const std::function<void(const Json&, bool complete)>& write) {
+bool run(const Plan& plan, int64_t process, const std::string& folder, const Write& write, const std::function<bool()>& is_cut) {
   List env;
   const auto read = [&] {
     env.push_back(Object{{"t_ns", now_ns()}, {"thermal", Json()}, {"battery_pct", Json()}, {"charging", Json()}, {"low_power", Json()}});
@@ -280,13 +284,16 @@ void run(const Plan& plan, int64_t process, const std::string& folder, const std
   for (const Variant& variant : plan.variants) running.push_back(std::make_unique<Running>(variant, plan));
   const auto report = [&](bool complete) {
     List results;
-    for (const auto& one : running) results.push_back(one->result());
+    for (const auto& one : running) {
+      if (complete || one->has_something()) results.push_back(one->result());
+    }
     write(Object{{"schema", "latency-report/1"}, {"run_id", plan.run_id}, {"process", process}, {"complete", complete},
                  {"harness", Object{{"name", "native_runner"}, {"version", "1"}}}, {"device", facts()}, {"env", env}, {"results", std::move(results)}},
           complete);
   };
   read();
   for (const auto& one : running) one->prepare(folder);
+  int64_t written = now_ns();
   for (int64_t round = 0; round < plan.max; ++round) {
     bool any = false;
     for (size_t place = 0; place < running.size(); ++place) {
@@ -297,11 +304,18 @@ void run(const Plan& plan, int64_t process, const std::string& folder, const std
     }
     if (!any) break;
     read();
+    const bool cut = is_cut();
+    if (cut || now_ns() - written >= kKeepNs) {  // between samples, and rarely: writing is no part of what is timed
+      report(false);
+      written = now_ns();
+    }
+    if (cut) return false;
     if (plan.cooldown_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(plan.cooldown_ms));
   }
   for (const auto& one : running) one->close();
   read();
   report(true);
+  return true;
 }
 
 }  // namespace edgekit

@@ -8,7 +8,10 @@
 
 namespace edgekit {
 
-/// Carries out one process of a plan whose models lie in ``folder``; ``write`` is given the report as it is so far, and the whole one at the end.
-void run(const Plan& plan, int64_t process, const std::string& folder, const std::function<void(const Json&, bool complete)>& write);
+using Write = std::function<void(const Json& report, bool complete)>;
+
+/// Carries out one process of a plan whose models lie in `folder`. `write` is given the report as it is so far every few seconds, and the whole one at
+/// the end. Where `is_cut` holds after a round, what there is is written and false returned.
+bool run(const Plan& plan, int64_t process, const std::string& folder, const Write& write, const std::function<bool()>& is_cut);
 
 }  // namespace edgekit

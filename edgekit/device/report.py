@@ -3,7 +3,7 @@
 ``env`` are readings of the phone's state, the first before anything is opened and the last after the last sample, on the same monotonic clock
 that everything is timed with. ``requested`` is the compute unit of the plan, ``actual`` the one that ran as far as ``actual_basis`` can
 tell: ``plan`` (Core ML's compute plan), ``runtime`` (the engine says so) or ``unknown``. A report with ``complete`` false was written on the
-way, in case the app would not live to write another.
+way, in case the app would not live to write another; a variant that had samples to come is in it as ``invalid``, stopped by a ``cut``.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ SCHEMA = "latency-report/1"
 STATUSES = ("ok", "load_failed", "run_failed", "invalid")
 BASES = ("plan", "runtime", "unknown")
 CACHES = ("cold", "warm", "unknown")
-STOP_REASONS = ("count", "time", "settled")
+STOP_REASONS = ("count", "time", "settled", "cut")
 _MOST_TEXT = 4000
 _MOST_ROWS = 20_000
 

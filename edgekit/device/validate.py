@@ -15,6 +15,9 @@ from edgekit.errors import ReportError
 _MOST_NS = 10**12
 """A quarter of an hour: no call takes that long, and sums stay within 64 bits."""
 
+CUT = "cut"
+"""Why sampling ended in a report that was written on the way: more samples were to come."""
+
 _MOST_BYTES = 2**50
 _EXPONENT = 0x7F800000
 
@@ -37,6 +40,7 @@ def check_report(report: Report, plan: Plan, *, partial: bool = False) -> None:
     _require("missing", partial or len(named) == len(variants), f"{len(named)} of {len(variants)} variants")
     hottest = worst_thermal(report.env)
     for result in report.results:
+        _require("status", not (report.complete and result.stop_reason == CUT), f"{result.variant}: cut short in a report that is whole")
         _check_result(result, variants[result.variant], plan, hottest)
     if report.complete:
         spent, passed = sum(map(_spent_ns, report.results)), report.env[-1].t_ns - report.env[0].t_ns
@@ -64,6 +68,7 @@ def _check_result(result: Result, variant: Variant, plan: Plan, hottest: str | N
     _require("status", (result.error is None) == (result.status == "ok"), f"{variant.id}: {result.status} with the error {result.error!r:.80}")
     there = (result.load_ns is not None, result.stop_reason is not None, result.summary is not None, bool(result.samples_ns))
     _require("status", all(there) if measured else not any(there[1:]), f"{variant.id}: {result.status}")
+    _require("status", result.stop_reason != CUT or result.status == "invalid", f"{variant.id}: cut short, and {result.status}")
     if measured:
         _check_samples(result, variant, plan)
     _require("memory", result.memory is None or 0 <= result.memory.before_bytes <= result.memory.peak_bytes <= _MOST_BYTES, result.memory)
@@ -77,7 +82,8 @@ def _check_result(result: Result, variant: Variant, plan: Plan, hottest: str | N
 def _check_samples(result: Result, variant: Variant, plan: Plan) -> None:
     samples, name = result.samples_ns, variant.id
     _require("warmup", plan.warmup.min <= len(result.warmup_ns) <= plan.warmup.max, f"{name}: {len(result.warmup_ns)} warm-up calls")
-    _require("samples", plan.measure.min <= len(samples) <= plan.measure.max, f"{name}: {len(samples)} samples")
+    fewest = 1 if result.stop_reason == CUT else plan.measure.min
+    _require("samples", fewest <= len(samples) <= plan.measure.max, f"{name}: {len(samples)} samples")
     pictures = 0 if variant.picture is None else len(samples)
     _require("samples", len(result.preprocess_ns) == pictures, f"{name}: {len(result.preprocess_ns)} times of preprocessing")
     load = result.load_ns

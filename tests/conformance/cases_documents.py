@@ -20,6 +20,7 @@ from phones import failed, plan_json, report_json
 from edgekit.device.integer_json import canonical, parse
 from edgekit.device.plan import plan_from_json
 from edgekit.device.report import report_from_json
+from edgekit.device.summary import summary
 from edgekit.device.validate import check_report
 
 Case = dict[str, Any]
@@ -154,12 +155,18 @@ def _validate() -> Inputs:
     not_loaded = failed(base()["report"]["results"][0])
     hot = [[["report", "env", 1, "thermal"], "fair"]]
     invalid = [[[*row, key], value] for row in (result, other) for key, value in (("status", "invalid"), ("error", "warm"))]
+    cut: list[Any] = [[[*result, "status"], "invalid"], [[*result, "error"], "cut short"], [[*result, "stop_reason"], "cut"]]
+    cut += [[[*result, "samples_ns"], [1000]], [[*result, "preprocess_ns"], [500]], [[*result, "summary"], summary([1000])]]
     rows: list[tuple[str, list[Any], bool]] = [
         ("as it is", [], False),
         ("a model that did not load", [[result, not_loaded]], False),
         ("written on the way, and taken as that", [[["report", "complete"], False], [other]], True),
         ("warm, and said to be invalid", [*hot, *invalid], False),
         ("thermal state not told", [[["report", "env", n, "thermal"], None] for n in (0, 1)], False),
+        ("cut short after one sample, and taken as that", [[["report", "complete"], False], [other], *cut], True),
+        ("error: cut short in a report that is whole", cut, False),
+        ("error: cut short, and said to be ok", [[["report", "complete"], False], *cut[2:]], True),
+        ("error: cut short before the first sample", [[["report", "complete"], False], *cut, [[*result, "samples_ns"], []]], True),
         ("error: another schema", [[["report", "schema"], "latency-report/0"]], False),
         ("error: a member is missing", [[[*result, "cache"]]], False),
         ("error: a member is unknown", [[[*result, "mood"], 1]], False),

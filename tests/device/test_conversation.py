@@ -82,6 +82,7 @@ def test_what_was_measured_before_is_kept(talk, tmp_path, trouble, error, senten
     # Of the second process what it had finished on the way, if the phone could still be asked.
     assert [row["process"] for row in rows] == ([0, 0] if trouble == "unplugged" else [0, 0, 1])
     assert all(row["complete"] == (row["process"] == 0) for row in rows)
+    assert [(row["status"], len(row["samples_ms"])) for row in rows if not row["complete"]] == [("invalid", 1)] * (trouble != "unplugged")
 
 
 def test_an_app_that_is_slow_to_start_is_not_taken_for_a_dead_one(talk):

@@ -204,7 +204,7 @@ extension Report {
     found.samplesNs = try bounded(row.integers("samples_ns"), 10_000)
     found.preprocessNs = try bounded(row.integers("preprocess_ns"), 10_000)
     found.exits = try row.integersOrNil("exits").map { try bounded($0, 10_000) }
-    found.stopReason = try row.textOrNil("stop_reason").map { try word($0, ["count", "time", "settled"]) }
+    found.stopReason = try row.textOrNil("stop_reason").map { try word($0, ["count", "time", "settled", "cut"]) }
     found.memory = try row.isNull("memory") ? nil : memory(row.raw("memory"))
     found.operators = try row.isNull("operators") ? nil : operators(row.raw("operators"))
     found.summary = try row.isNull("summary") ? nil : summary(row.raw("summary"))

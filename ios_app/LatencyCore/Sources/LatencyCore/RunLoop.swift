@@ -11,7 +11,6 @@ public final class RunLoop {
   private let sink: Sink
   private let harness: Named
   private var env: [Reading] = []
-  private var done: [Result] = []
 
   /// - Parameter folder: where the models lie, by their names in the plan.
   public init(plan: Plan, process: Int, folder: URL, engines: [String: Engine], clock: Clock, state: DeviceState, sink: Sink, harness: Named) {
@@ -32,17 +31,12 @@ public final class RunLoop {
     let running = try plan.variants.map { try Running($0, plan, folder, engines[$0.engine], clock, state) }
     for one in running { one.prepare() }
     try sample(running)
-    for (number, one) in running.enumerated() {
+    for one in running {
       read()
       one.close()
-      done.append(try one.result(hot: nil))
-      if number + 1 < running.count { try sink.write(report(complete: false)) }
     }
     read()
-    let worst = Validation.worstThermal(env)
-    let hot = worst.flatMap { Rules.rank($0) > Rules.rank(plan.maxStart) ? $0 : nil }
-    done = try running.map { try $0.result(hot: hot) }
-    let whole = report(complete: true)
+    let whole = try report(running, complete: true)
     try sink.write(whole)
     return whole
   }
@@ -63,20 +57,30 @@ public final class RunLoop {
   }
 
   private func sample(_ running: [Running]) throws {
+    var written = env.last?.tNs ?? 0
     for round in 0..<plan.measure.max {
       let order = try Rules.turns(variants: running.count, rounds: 1, process: (process + round) % 2)
       let left = order.map { running[$0] }.filter(\.goesOn)
       if left.isEmpty { return }
       for one in left { one.sample() }
       read()
+      if let now = env.last?.tNs, now - written >= keepNs {  // between samples, and rarely: writing is no part of what is timed
+        try? sink.write(report(running, complete: false))  // on a full disk the run goes on: at its end there may be room
+        written = now
+      }
       if plan.cooldownMs > 0 { clock.sleep(milliseconds: plan.cooldownMs) }
     }
   }
 
-  private func report(complete: Bool) -> Report {
-    Report(runId: plan.runId, process: Int64(process), complete: complete, harness: harness, device: state.facts, env: env, results: done)
+  private func report(_ running: [Running], complete: Bool) throws -> Report {
+    let worst = Validation.worstThermal(env)
+    let hot = worst.flatMap { Rules.rank($0) > Rules.rank(plan.maxStart) ? $0 : nil }
+    let results = try running.filter { complete || $0.hasSomething }.map { try $0.result(hot: hot) }
+    return Report(runId: plan.runId, process: Int64(process), complete: complete, harness: harness, device: state.facts, env: env, results: results)
   }
 }
+
+private let keepNs: Int64 = 5_000_000_000
 
 /// One variant on its way.
 private final class Running {
@@ -116,6 +120,7 @@ private final class Running {
   }
 
   var goesOn: Bool { failure == nil && found.stopReason == nil }
+  var hasSomething: Bool { failure != nil || !found.samplesNs.isEmpty }
 
   func prepare() {
     guarded("load_failed") {
@@ -167,6 +172,7 @@ private final class Running {
 
   func result(hot: String?) throws -> Result {
     var result = found
+    if let session { (result.actual, result.actualBasis, result.operators) = (session.actual, session.basis, session.operators) }
     if let failure {
       result.status = failure.status
       result.error = failure.error
@@ -175,6 +181,11 @@ private final class Running {
       result.stopReason = nil
       result.memory = nil
       return result
+    }
+    if goesOn {
+      result.status = "invalid"
+      result.error = "the run was cut short: \(found.samplesNs.count) samples of at most \(plan.measure.max)"
+      result.stopReason = Validation.cut
     }
     if let hot {
       result.status = "invalid"

@@ -4,6 +4,9 @@ public enum Validation {
   private static let mostBytes: Int64 = 1 << 50
   private static let exponent: Int64 = 0x7F80_0000
 
+  /// Why sampling ended in a report that was written on the way: more samples were to come.
+  public static let cut = "cut"
+
   /// - Parameter partial: the report may have been written on the way; the results that are there count.
   /// - Throws: `ContractError`, the codes that `edgekit.device.validate` lists, of several the first in its order.
   public static func check(_ report: Report, _ plan: Plan, partial: Bool = false) throws {
@@ -17,6 +20,7 @@ public enum Validation {
     try require("missing", partial || named.count == variants.count, named)
     let hottest = worstThermal(report.env)
     for result in report.results {
+      try require("status", !(report.complete && result.stopReason == cut), result.variant)
       if let variant = variants[result.variant] { try checkResult(result, variant, plan, hottest) }
     }
     if report.complete, let first = report.env.first, let last = report.env.last {
@@ -50,6 +54,7 @@ public enum Validation {
     try require("status", (result.error == nil) == (result.status == "ok"), result.status)
     let there = [result.stopReason != nil, result.summary != nil, !result.samplesNs.isEmpty]
     try require("status", measured ? result.loadNs != nil && !there.contains(false) : !there.contains(true), result.status)
+    try require("status", result.stopReason != cut || result.status == "invalid", result.status)
     if measured { try checkSamples(result, variant, plan) }
     if let memory = result.memory {
       try require("memory", 0 <= memory.beforeBytes && memory.beforeBytes <= memory.peakBytes && memory.peakBytes <= mostBytes, memory)
@@ -64,7 +69,7 @@ public enum Validation {
   private static func checkSamples(_ result: Result, _ variant: Variant, _ plan: Plan) throws {
     let samples = result.samplesNs
     try require("warmup", (plan.warmup.min...plan.warmup.max).contains(result.warmupNs.count), result.warmupNs.count)
-    try require("samples", (plan.measure.min...plan.measure.max).contains(samples.count), samples.count)
+    try require("samples", ((result.stopReason == cut ? 1 : plan.measure.min)...plan.measure.max).contains(samples.count), samples.count)
     try require("samples", result.preprocessNs.count == (variant.picture == nil ? 0 : samples.count), result.preprocessNs.count)
     for times in [result.warmupNs, samples, result.preprocessNs, result.loadNs?.all ?? []] {
       try require("times", times.allSatisfy { (0...mostNs).contains($0) }, "a time is not 1 ns to 1000 s")

@@ -162,7 +162,7 @@ internal object ReportReader {
             times("samples_ns"),
             times("preprocess_ns"),
             if (row.isNull("exits")) null else times("exits"),
-            row.textOrNull("stop_reason")?.let { word(it, "count time settled") },
+            row.textOrNull("stop_reason")?.let { word(it, "count time settled cut") },
             if (row.isNull("memory")) null else memory(row.raw("memory")),
             if (row.isNull("operators")) null else Fields(row.raw("operators"), UNITS, "operators").let { units -> UNITS.associateWith(units::integer) },
             if (row.isNull("summary")) null else summary(row.raw("summary")),

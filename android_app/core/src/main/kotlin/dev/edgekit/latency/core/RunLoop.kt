@@ -19,7 +19,6 @@ class RunLoop(
     private val harness: Named,
 ) {
     private val env = ArrayList<Reading>()
-    private val done = ArrayList<Result>()
 
     /** The whole report, which the sink has been given, too. */
     fun run(): Report {
@@ -30,14 +29,9 @@ class RunLoop(
         for (one in running) {
             env.add(state.read(clock.nowNs()))
             one.session?.close()
-            done.add(one.result(hot = null))
-            if (one !== running.last()) sink.write(report(complete = false))
         }
         env.add(state.read(clock.nowNs()))
-        val hot = Validation.worstThermal(env)?.takeIf { THERMAL.indexOf(it) > THERMAL.indexOf(plan.maxStart) }
-        done.clear()
-        for (one in running) done.add(one.result(hot))
-        return report(complete = true).also { sink.write(it) }
+        return report(running, complete = true).also { sink.write(it) }
     }
 
     private fun waitUntilCool() {
@@ -54,17 +48,26 @@ class RunLoop(
     }
 
     private fun sample(running: List<Running>) {
+        var written = env.last().tNs
         for (round in 0 until plan.measure.max) {
             val order = Rules.turns(running.size, 1, (process + round) % 2)
             val left = order.map { running[it] }.filter { it.goesOn }
             if (left.isEmpty()) return
             for (one in left) one.sample()
             env.add(state.read(clock.nowNs()))
+            if (env.last().tNs - written >= KEEP_NS) { // between samples, and rarely: writing is no part of what is timed
+                runCatching { sink.write(report(running, complete = false)) } // on a full disk the run goes on: at its end there may be room
+                written = env.last().tNs
+            }
             if (plan.cooldownMs > 0) clock.sleepMs(plan.cooldownMs)
         }
     }
 
-    private fun report(complete: Boolean) = Report(plan.runId, process.toLong(), complete, harness, state.facts, env.toList(), done.toList())
+    private fun report(running: List<Running>, complete: Boolean): Report {
+        val hot = Validation.worstThermal(env)?.takeIf { THERMAL.indexOf(it) > THERMAL.indexOf(plan.maxStart) }
+        val results = running.filter { complete || it.hasSomething }.map { it.result(hot) }
+        return Report(plan.runId, process.toLong(), complete, harness, state.facts, env.toList(), results)
+    }
 
     private fun <T> timed(into: MutableList<Long>?, run: () -> T): Pair<T, Long> {
         val start = clock.nowNs()
@@ -96,6 +99,7 @@ class RunLoop(
         private val picture = variant.picture?.let { Picture(it.width, it.height, bytes(it.width * it.height * 3)) }
 
         val goesOn get() = failure == null && stopReason == null
+        val hasSomething get() = failure != null || samples.isNotEmpty()
 
         fun prepare() {
             guarded("load_failed") {
@@ -147,10 +151,12 @@ class RunLoop(
             val failed = failure
             val memory = before?.let { first -> after?.let { Memory(first.beforeBytes, maxOf(first.beforeBytes, it.peakBytes), it.basis) } }
             val first = if (failed == null) last.outputs.first() else null
+            val cut = "the run was cut short: ${samples.size} samples of at most ${plan.measure.max}".takeIf { goesOn }
+            val wrong = hot?.let { "the phone got warmer than the plan allows: $it" } ?: cut
             return Result(
                 variant = variant.id,
-                status = failed?.first ?: if (hot == null) "ok" else "invalid",
-                error = failed?.second ?: hot?.let { "the phone got warmer than the plan allows: $it" },
+                status = failed?.first ?: if (wrong == null) "ok" else "invalid",
+                error = failed?.second ?: wrong,
                 modelSha256 = sha256,
                 engine = engine?.about ?: Named(variant.engine, null),
                 requested = variant.compute,
@@ -162,7 +168,7 @@ class RunLoop(
                 samplesNs = if (failed == null) samples.toList() else emptyList(),
                 preprocessNs = if (failed == null) preprocess.toList() else emptyList(),
                 exits = if (failed == null && variant.exitPolicy != null) exits.toList() else null,
-                stopReason = if (failed == null) stopReason else null,
+                stopReason = if (failed == null) stopReason ?: Validation.CUT else null,
                 memory = if (failed == null) memory else null,
                 operators = session?.operators,
                 summary = if (failed == null) Stats.summary(samples) else null,
@@ -179,6 +185,7 @@ class RunLoop(
 
     private companion object {
         const val POLL_MS = 1000L
+        const val KEEP_NS = 5_000_000_000L
         const val LONGEST_ERROR = 1000
         const val BITS = 64
     }

@@ -6,6 +6,9 @@ object Validation {
     private const val MOST_BYTES = 1L shl 50
     private const val EXPONENT = 0x7F800000L
 
+    /** Why sampling ended in a report that was written on the way: more samples were to come. */
+    const val CUT = "cut"
+
     /**
      * @param partial the report may have been written on the way; the results that are there count.
      * @throws ContractException the codes that `edgekit.device.validate` lists, of several the first in its order.
@@ -20,7 +23,10 @@ object Validation {
         require("variant", named.toSet().size == named.size && variants.keys.containsAll(named), named)
         require("missing", partial || named.size == variants.size, named)
         val hottest = worstThermal(report.env)
-        for (result in report.results) checkResult(result, variants.getValue(result.variant), plan, hottest)
+        for (result in report.results) {
+            require("status", !(report.complete && result.stopReason == CUT), result.variant)
+            checkResult(result, variants.getValue(result.variant), plan, hottest)
+        }
         if (report.complete) {
             val spent = report.results.sumOf { (it.warmupNs + it.samplesNs + it.preprocessNs + it.loadNs?.all.orEmpty()).sum() }
             val passed = report.env.last().tNs - report.env.first().tNs
@@ -47,6 +53,7 @@ object Validation {
         require("status", (result.error == null) == (result.status == "ok"), result.status)
         val there = listOf(result.stopReason != null, result.summary != null, result.samplesNs.isNotEmpty())
         require("status", if (measured) result.loadNs != null && there.all { it } else there.none { it }, result.status)
+        require("status", result.stopReason != CUT || result.status == "invalid", result.status)
         if (measured) checkSamples(result, variant, plan)
         val memory = result.memory
         require("memory", memory == null || (memory.beforeBytes in 0..memory.peakBytes && memory.peakBytes <= MOST_BYTES), memory)
@@ -60,7 +67,7 @@ object Validation {
     private fun checkSamples(result: Result, variant: Variant, plan: Plan) {
         val samples = result.samplesNs
         require("warmup", result.warmupNs.size in plan.warmup.min..plan.warmup.max, result.warmupNs.size)
-        require("samples", samples.size in plan.measure.min..plan.measure.max, samples.size)
+        require("samples", samples.size in (if (result.stopReason == CUT) 1 else plan.measure.min)..plan.measure.max, samples.size)
         require("samples", result.preprocessNs.size == if (variant.picture == null) 0 else samples.size, result.preprocessNs.size)
         val every = result.warmupNs + samples + result.preprocessNs + result.loadNs?.all.orEmpty()
         require("times", every.all { it in 0..MOST_NS } && samples.min() >= 1, "a time is not 1 ns to 1000 s")

@@ -59,7 +59,10 @@ fun main(arguments: Array<String>) {
     val plan = Plan.fromJson(Json.parse(File(folder, "plan.json").readText()))
     val engine = MadeUpEngine()
     val engines = listOf("executorch", "litert", "coreml").associateWith { engine }
-    val sink = Sink { report -> File(folder, "report-${report.process}.json").takeIf { report.complete }?.writeText(Json.canonical(report.toJson()) + "\n") }
+    val sink = Sink { report ->
+        val name = "${if (report.complete) "report" else "partial"}-${report.process}.json"
+        File(folder, name).writeText(Json.canonical(report.toJson()) + "\n")
+    }
     val report = RunLoop(plan, arguments[1].toInt(), folder, engines, MadeUpClock(), MadeUpState(), sink, Named("made up", "1")).run()
     Validation.check(report, plan)
     println("${report.results.size} results")
