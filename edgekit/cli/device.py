@@ -196,8 +196,8 @@ def _show(document: dict[str, Any], kept: Path, *, as_json: bool) -> None:
     if as_json:
         console.print_json(document)
         return
-    header = ("variant", "process", "status", "unit", "load ms", "first ms", "min ms", "p50 ms", "p90 ms")
-    keys = ("load_ms", "first_ms", "min_ms", "p50_ms", "p90_ms")
+    header = ("variant", "process", "status", "unit", "load ms", "first ms", "min ms", "p50 ms", "p90 ms", "picture ms")
+    keys = ("load_ms", "first_ms", "min_ms", "p50_ms", "p90_ms", "preprocess_p50_ms")
     rows = [
         (
             row["variant"],

@@ -23,7 +23,8 @@ def report(
 ) -> None:
     """Make one self-contained HTML page and the same as Markdown from stored results. Measures nothing.
 
-    Reads manifests of artifacts, policies, stored benchmarks, and what bench, gate, verify and policy print with --json.
+    Reads manifests of artifacts, policies, stored benchmarks, and what bench, gate, verify,
+    policy and device run print with --json or keep.
     What is missing is shown as missing, and what was not executed never as a pass.
 
     \b

@@ -20,7 +20,7 @@ from edgekit.policy.strict_json import read_json
 from edgekit.report.entry import Entry
 
 MANIFEST, BENCHMARK, POLICY = "manifest", "benchmark", "policy"
-COMMANDS = ("bench", "gate", "verify", "policy fit", "policy apply")
+COMMANDS = ("bench", "gate", "verify", "policy fit", "policy apply", "device run")
 """Commands whose ``--json`` is kept and shown."""
 
 _MOST_PLACES = 20_000
@@ -76,7 +76,7 @@ def gather(paths: Sequence[Path]) -> Evidence:
             elif place == path:
                 raise EvidenceError(
                     f"{place.name} is no result of edgekit",
-                    what="manifests, policies, benchmarks, and what bench, gate, verify and policy print with --json",
+                    what="manifests, policies, benchmarks, and what bench, gate, verify, policy and device run print with --json",
                 )
             else:
                 others.append((place.name, "no result of edgekit"))

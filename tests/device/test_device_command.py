@@ -74,7 +74,24 @@ def test_a_run_prints_a_table_or_rows_as_bench_does(cli, pte, phone, tmp_path, m
     ran = cli("device", "run", "--platform", "android", "--artifact", pte(), "--samples", "4", "-o", tmp_path / "runs")
     assert ran.code == 0, ran.err
     head, *rows = ran.out.splitlines()
-    assert head.split() == ["variant", "process", "status", "unit", "load", "ms", "first", "ms", "min", "ms", "p50", "ms", "p90", "ms"]
+    assert head.split() == [
+        "variant",
+        "process",
+        "status",
+        "unit",
+        "load",
+        "ms",
+        "first",
+        "ms",
+        "min",
+        "ms",
+        "p50",
+        "ms",
+        "p90",
+        "ms",
+        "picture",
+        "ms",
+    ]
     assert [row.split()[:4] for row in rows] == [["net.pte", "0", "ok", "cpu"], ["net.pte", "1", "ok", "cpu"]]
     assert "results.json" in ran.err
     more = ("--artifact", pte("other.pte"), "--samples", "4", "-o", tmp_path / "runs", "--json")

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from edgekit.report.page import Section
 from edgekit.report.results import Results
-from edgekit.report.sections import budgets, exits, latency, operators, pareto, parity, profile, quantized, regions, sizes, sources, support
+from edgekit.report.sections import budgets, exits, latency, operators, pareto, parity, phones, profile, quantized, regions, sizes, sources, support
 
 SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     support.section,
     sizes.section,
     latency.section,
+    phones.section,
     pareto.section,
     operators.section,
     profile.section,
