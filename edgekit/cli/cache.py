@@ -33,7 +33,9 @@ def list_(*, as_json: AsJson = False) -> None:
     from edgekit.export_cache.answer import exports_folder, limit_bytes
     from edgekit.export_cache.store import entries, moment
 
-    found = entries(exports_folder())
+    place, most = exports_folder(), limit_bytes()
+    found = entries(place)
+    total = sum(row.size_bytes for row in found)
     if as_json:
         rows = [
             {
@@ -46,16 +48,14 @@ def list_(*, as_json: AsJson = False) -> None:
             }
             for row in found
         ]
-        place = {"path": str(exports_folder()), "limit_bytes": limit_bytes(), "size_bytes": sum(row.size_bytes for row in found)}
-        console.print_json({"schema_version": 1, "command": "cache list", **place, "entries": rows})
+        about = {"path": str(place), "limit_bytes": most, "size_bytes": total}
+        console.print_json({"schema_version": 1, "command": "cache list", **about, "entries": rows})
         return
     console.print_table(
         ("key", "export", "MB", "proved", "used"),
         [(row.key[:12], row.name or "DAMAGED", f"{row.size_bytes / 1e6:.2f}", row.proved or "", moment(row.used)) for row in found],
     )
-    console.note(
-        f"{len(found)} exports, {sum(row.size_bytes for row in found) / 1e6:.1f} of at most {limit_bytes() / 1e6:.0f} MB in {exports_folder()}"
-    )
+    console.note(f"{len(found)} exports, {total / 1e6:.1f} of at most {most / 1e6:.0f} MB in {place}")
 
 
 @cache.command()

@@ -1,6 +1,7 @@
 """Puts what the cache has into the output folder, and keeps what an export made."""
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -69,9 +70,11 @@ def limit_bytes() -> int:
     text = os.environ.get(LIMIT_VARIABLE, "")
     try:
         gigabytes = float(text or _LIMIT_GB)
-        return int(max(0.0, gigabytes) * 1e9)
-    except (ValueError, OverflowError) as error:  # infinity is none either
-        raise UsageError(f"{LIMIT_VARIABLE} is {text!r}", what="how many gigabytes of finished exports are kept", hint="0 keeps none") from error
+    except ValueError:
+        gigabytes = -1.0
+    if not 0 <= gigabytes < math.inf:
+        raise UsageError(f"{LIMIT_VARIABLE} is {text!r}", what="how many gigabytes of finished exports are kept", hint="0 keeps none")
+    return int(gigabytes * 1e9)
 
 
 def open_cache() -> ExportCache | None:

@@ -48,20 +48,20 @@ def _add(total: Any, name: str, values: np.ndarray, shape: tuple[int, ...], dtyp
 
 
 def _code() -> list[tuple[str, str]] | None:
-    """Return the files that were imported and are not installed, with their digests."""
+    """Return the names of the files that were imported and are not installed, and their digests."""
     found = []
-    for name, file in sorted(_user_modules()):
+    for file in sorted(set(_user_files())):
         try:
             if file.stat().st_mtime > _LOADED:
                 return None
-            found.append((name, hashlib.sha256(file.read_bytes()).hexdigest()))
+            found.append((file.name, hashlib.sha256(file.read_bytes()).hexdigest()))
         except OSError:
             return None
     return found
 
 
-def _user_modules() -> Iterator[tuple[str, Path]]:
-    for name, module in list(sys.modules.items()):
+def _user_files() -> Iterator[Path]:
+    for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and is_user_file(file):
-            yield name, Path(file)
+        if isinstance(file, str) and Path(file).is_absolute() and is_user_file(file):  # torch.ops says _ops.py
+            yield Path(file)

@@ -13,8 +13,8 @@ from edgekit.models.naming import is_factory
 from edgekit.recipe import Recipe
 
 _OWN = Path(__file__).parents[1]
-_SETTINGS = ("ATEN_", "CUDA_", "DNNL_", "KMP_", "MKL_", "OMP_", "ONEDNN_", "ORT_", "PYTORCH_", "TF_", "TORCH", "XLA_", "XNN")
-"""How variables begin that choose kernels, their threads or a converter's ways."""
+_SETTINGS = ("ATEN_", "DNNL_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_", "ORT_", "PYTORCH_", "TORCH_", "XLA_", "XNN")
+"""How variables begin that choose kernels, their threads or a converter's ways; of those that packages set by themselves (KMP_, TF_) none does."""
 _VERSION = 1
 
 
