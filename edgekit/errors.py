@@ -41,7 +41,9 @@ Anything else that escapes is a defect of edgekit and ends with 1.
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+_LONGEST_CHAIN = 10
 
 
 def shown(text: str) -> str:
@@ -56,8 +58,8 @@ class EdgekitError(Exception):
 
     ``summary`` is one line; ``what`` was there, ``where`` (file, line, module, key), ``why`` that does
     not work, and ``hint``: what to do next. The command line prints those that are set. ``details`` is what there is to
-    tell a program beside the error: plain JSON values, added to the document of ``--json``. Names in them come from files: signs
-    that would steer a terminal are spelled out.
+    tell a program beside the error: plain JSON values, added to the document of ``--json``. ``original`` is the text of another package's
+    error that this one explains, for ``--verbose``. Names in them come from files: signs that would steer a terminal are spelled out.
     """
 
     exit_code: ClassVar[int] = 1
@@ -70,6 +72,16 @@ class EdgekitError(Exception):
         self.why = why and shown(why)
         self.hint = hint and shown(hint)
         self.details: dict[str, Any] = {}
+        self.original: str | None = None
+
+    def explaining(self, error: BaseException) -> Self:
+        """Keep the text of the error that this one puts into words, and of what caused it."""
+        texts, link = [], error
+        while link is not None and len(texts) < _LONGEST_CHAIN:
+            texts.append(f"{type(link).__name__}: {link}")
+            link = link.__cause__
+        self.original = shown("\n".join(texts))
+        return self
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
