@@ -38,7 +38,7 @@ VALUE_READS = (
     Explanation(
         pattern=r"\bif\b.*\belse\b",
         why="a Python branch inside an expression is decided by what a tensor holds",
-        hint="torch.where(condition, one, other), or torch.cond(condition, f, g, (x,))",
+        hint="torch.where(condition, one, other); " + _EXITS,
     ),
     Explanation(
         pattern=r"\b(and|or|not)\b", why="Python's and, or and not read a tensor's truth value", hint="torch.logical_and, torch.logical_or, ~mask"
