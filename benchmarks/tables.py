@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from edgekit.report.entry import Entry
 from edgekit.report.evidence import BENCHMARK, Evidence, gather
 from edgekit.report.markdown import escaped
 from edgekit.report.timings import Machine, Measurement, TimingRow, measurements
@@ -112,6 +113,29 @@ def vendors(evidence: Evidence) -> Iterable[str]:
     yield from _table(("", *named.values()), rows)
 
 
+def growth(evidence: Evidence) -> Iterable[str]:
+    """Yield the factor by which time grows from the first to the last value of each axis."""
+    found = {
+        (source.entry.text("axis"), source.entry.text("target")): source.entry
+        for source in evidence.of(BENCHMARK)
+        if source.entry.text("benchmark") == "growth"
+    }
+    axes = {"resolution": "224 to 512 pixels", "batch": "1 to 8 pictures", "threads": "1 to 2 threads", "depth": "1M to 20M"}
+    yield from _table(
+        ("time, as a factor: edgekit, plain export", *TARGETS.values()),
+        [(words, *(_factors(found.get((axis, target))) for target in TARGETS)) for axis, words in axes.items()],
+    )
+
+
+def _factors(entry: Entry | None) -> str:
+    points = [] if entry is None else entry.entries("points")
+    if len(points) < 2:
+        return "not measured yet"
+    ends = [{row.text("variant"): row.number("min_ms") for row in point.entries("timed")} for point in (points[0], points[-1])]
+    pairs = [(ends[0].get(name), ends[1].get(name)) for name in ("edgekit", "naive")]
+    return ", ".join("missing" if not first or last is None else f"{last / first:.2f}" for first, last in pairs)
+
+
 def _how_far(said: str | None) -> str:
     """Shorten what a trial said: up to its first colon or comma where it failed, its SQNR or "runs" where it did not."""
     said = said or "missing"
@@ -120,7 +144,14 @@ def _how_far(said: str | None) -> str:
     return next((part.strip().split(" over")[0] for part in said.split(",") if "SQNR" in part), "runs").removeprefix("SQNR ")
 
 
-TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {"speed": speed, "regions": regions, "exits": exits, "lint": lint, "vendors": vendors}
+TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {
+    "speed": speed,
+    "growth": growth,
+    "regions": regions,
+    "exits": exits,
+    "lint": lint,
+    "vendors": vendors,
+}
 
 
 def _runs(evidence: Evidence, benchmark: str) -> list[Measurement]:

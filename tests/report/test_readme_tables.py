@@ -58,3 +58,13 @@ def test_what_failed_or_is_missing_is_said(tables, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(document))
     lines = list(tables.speed(gather([tmp_path])))
     assert lines[2] == "| net, 32 | missing, the plain export is missing | missing, the plain export is missing | 15.5 ms, the plain export failed |"
+
+
+def test_growth_is_the_factor_between_the_ends_of_an_axis(tables, tmp_path):
+    def point(value, ours, theirs):
+        return {"value": value, "timed": [{"variant": "edgekit", "min_ms": ours}, {"variant": "naive", "min_ms": theirs}]}
+
+    document = {"benchmark": "growth", "target": "onnx", "axis": "batch", "points": [point(1, 10.0, 20.0), point(8, 80.0, 150.0)]}
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    lines = list(tables.growth(gather([tmp_path])))
+    assert lines[3] == "| 1 to 8 pictures | not measured yet | not measured yet | 8.00, 7.50 |"
