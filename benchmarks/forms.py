@@ -120,7 +120,7 @@ def lower(name: str, forms: tuple[str, ...], source: SourceModel, facts: TargetF
     program, _ = rewritten_program(source.name, source.module, wanted, (image,))
     recipe = Recipe(model=source.name, target=facts.name, input="tensor")
     path = place / (name.replace(" ", "_").replace(":", "") + facts.suffix)
-    case = Case(method=FORWARD, after=None, inputs=({"image": image.numpy()},), outputs={"logits": [reference]})
+    case = Case(method=FORWARD, module=source.module, after=None, inputs=({"image": image.numpy()},), outputs={"logits": [reference]})
     methods = (method_spec(recipe, facts, case),)
     get_target(facts.name).lower(
         LoweringJob(programs={FORWARD: program}, methods=methods, recipe=recipe, metadata=metadata_for(source, ()), destination=path)
