@@ -84,6 +84,24 @@ def exits(evidence: Evidence) -> Iterable[str]:
     yield from _told(runs, "Minimum of {samples} samples.")
 
 
+def exports(evidence: Evidence) -> Iterable[str]:
+    """Yield what exporting all methods of a network with exits costs, proof included."""
+    named = {**TARGETS, "coreml": "Core ML", "coreai": "Core AI"}
+    rows = []
+    for source in evidence.of(BENCHMARK):
+        if source.entry.text("benchmark") == "chase exports":
+            rows += [
+                (
+                    named.get(row.text("target") or "", "?"),
+                    f"{row.number('export_s') or 0:.0f} s",
+                    f"{row.number('export_gb') or 0:.1f} GB",
+                    (row.entry("parity") or row).text("executed_by") or "not executed",
+                )
+                for row in source.entry.entries("results")
+            ]
+    yield from _table(("all exits of chase-imagenet, as methods", "export, proof included", "peak memory", "executed by"), rows)
+
+
 def lint(evidence: Evidence) -> Iterable[str]:
     """Yield what the accelerator's rules find in Core ML Tools' own export and in edgekit's."""
     for source in evidence.of(BENCHMARK):
@@ -147,8 +165,10 @@ def _how_far(said: str | None) -> str:
 TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "speed": speed,
     "growth": growth,
+    "floors": floors,
     "regions": regions,
     "exits": exits,
+    "exports": exports,
     "lint": lint,
     "vendors": vendors,
 }
