@@ -145,6 +145,31 @@ def growth(evidence: Evidence) -> Iterable[str]:
     )
 
 
+def floors(evidence: Evidence) -> Iterable[str]:
+    """Yield where the time of edgekit's files goes, and the ratio to the plain export that would be left without what is between products."""
+    found = [source.entry for source in evidence.of(BENCHMARK) if source.entry.text("benchmark") == "where_time_goes"]
+    rows = [
+        (f"{entry.text('model')}, {entry.integer('resolution')}, {TARGETS.get(one.text('target') or '', '?')}", one)
+        for entry in found
+        for one in entry.entries("profiles_of")
+    ]
+    kinds = ("products", "functions", "sums, norms and the rest", "moves")
+    header = ("", *kinds, "to the plain export", "the same without the last two")
+    cells = [(name, *_shares(one, kinds), _ratio(one, "ratio"), _ratio(one, "floor")) for name, one in rows]
+    yield from _table(header, cells or [("not measured yet", *[""] * (len(header) - 1))])
+
+
+def _ratio(one: Entry, key: str) -> str:
+    value = one.number(key)
+    return "missing" if value is None else f"{value:.2f}"
+
+
+def _shares(one: Entry, kinds: tuple[str, ...]) -> Iterable[str]:
+    classes = (one.entry("edgekit") or one).entry("classes") or one
+    times = [classes.number(kind) or 0.0 for kind in kinds]
+    return [f"{ms / (sum(times) or 1):.0%}" for ms in times]
+
+
 def _factors(entry: Entry | None) -> str:
     points = [] if entry is None else entry.entries("points")
     if len(points) < 2:

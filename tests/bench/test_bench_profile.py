@@ -111,7 +111,15 @@ def test_events_of_one_operator_are_one_row():
     total = Sum()
     for key, ms in ((1, 2.0), (2, 5.0), (1, 4.0)):
         total.add("Conv", ms, key=key)
-    assert [(row.ms, row.calls) for row in total.told(2)] == [(3.0, 1), (2.5, 1)]
+    assert [(row.ms, row.least_ms, row.calls) for row in total.told(2)] == [(3.0, 2.0, 1), (2.5, 5.0, 1)]
+
+
+def test_the_least_time_is_of_a_whole_run():
+    total = Sum()
+    for ms in (1.0, 5.0, 2.0, 3.0):  # two calls a run
+        total.add("Conv", ms, key=1)
+    (row,) = total.told(2)
+    assert (row.ms, row.least_ms, row.calls) == (5.5, 5.0, 2)
 
 
 def test_the_share_is_of_the_peak_and_missing_without_a_manifest(onnx_artifact, tmp_path, monkeypatch):

@@ -68,3 +68,13 @@ def test_growth_is_the_factor_between_the_ends_of_an_axis(tables, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(document))
     lines = list(tables.growth(gather([tmp_path])))
     assert lines[3] == "| 1 to 8 pictures | not measured yet | not measured yet | 8.00, 7.50 |"
+
+
+def test_floors_are_shares_of_the_own_time_and_the_stored_ratios(tables, tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"benchmark": "other"}))
+    assert list(tables.floors(gather([tmp_path])))[2].startswith("| not measured yet |")
+    classes = {"products": 6.0, "functions": 2.0, "sums, norms and the rest": 1.5, "moves": 0.5}
+    one = {"target": "onnx", "ratio": 0.5, "floor": 0.4, "edgekit": {"classes": classes}}
+    document = {"benchmark": "where_time_goes", "model": "net", "resolution": 32, "profiles_of": [one]}
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    assert list(tables.floors(gather([tmp_path])))[2] == "| net, 32, onnxruntime | 60% | 20% | 15% | 5% | 0.50 | 0.40 |"
