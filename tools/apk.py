@@ -1,13 +1,13 @@
 """Makes an APK of compiled classes without Gradle: link the manifest, turn classes into Android's, pack, align, sign, and look at it again."""
 
-import os
 import re
 import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import native
 
 ANDROID = Path(__file__).parent.parent / "android_app"
 _NAMES = "{http://schemas.android.com/apk/res/android}"
@@ -33,6 +33,11 @@ def build(tools: Path, folder: Path, classes: Sequence[Path], stdlib: Path) -> s
     _run(str(system / "bin" / "zipalign"), "4", str(folder / "linked.apk"), str(folder / "aligned.apk"), libraries=libraries)
     _run(str(system / "bin" / "zipalign"), "-c", "4", str(folder / "aligned.apk"), libraries=libraries)
     return _sign(tools, folder) + "; " + _look(tools, folder, facts)
+
+
+def lowest_android() -> int:
+    """Return the oldest version of Android that the app runs on."""
+    return int(_facts()["minSdk"])
 
 
 def _facts() -> dict[str, str]:
@@ -102,8 +107,4 @@ def _look(tools: Path, folder: Path, facts: dict[str, str]) -> str:
 
 
 def _run(*command: str, libraries: Sequence[Path] = ()) -> str:
-    settings = os.environ | ({"LD_LIBRARY_PATH": ":".join(map(str, libraries))} if libraries else {})
-    done = subprocess.run(command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ValueError(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
-    return done.stdout
+    return native.run(*command, environment={"LD_LIBRARY_PATH": ":".join(map(str, libraries))} if libraries else None)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -216,12 +217,52 @@ def _errors(report: "Report", opened: "dict[str, LoadedArtifact]", policy: "Poli
     return errors
 
 
+class NoTimeError(Exception):
+    """The time that was given is over."""
+
+
+_end: list[float] = []
+
+
+def end_at(moment: float) -> None:
+    """Let what runs after ``moment`` of the monotonic clock end with :class:`NoTimeError`."""
+    _end[:] = [moment]
+
+
+def seconds_left() -> float | None:
+    """Return how long there is; ``None``: as long as it takes.
+
+    :raises NoTimeError: none is left.
+    """
+    if not _end:
+        return None
+    left = _end[0] - time.monotonic()
+    if left <= 0:
+        raise NoTimeError("no time is left")
+    return left
+
+
+def limited(command: Sequence[str], environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a command within the time that is left.
+
+    :raises NoTimeError: it takes longer; it is ended.
+    """
+    settings, left, pipe = os.environ | (environment or {}), seconds_left(), subprocess.PIPE
+    with subprocess.Popen(command, env=settings, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as running:
+        try:
+            out, said = running.communicate(timeout=left)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(running.pid, signal.SIGKILL)  # a compiler is often the child of a script
+            raise NoTimeError(f"no time is left for {Path(command[0]).name}") from error
+    return subprocess.CompletedProcess(command, running.returncode, out, said)
+
+
 def run(*command: str, environment: dict[str, str] | None = None) -> str:
     """Run a command and return what it prints.
 
-    :raises ValueError: it ends with another code than 0.
+    :raises ValueError: it ends with another code than 0. :raises NoTimeError: it takes longer than there is.
     """
-    done = subprocess.run(command, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = limited(command, environment)
     if done.returncode != 0:
         raise ValueError(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
     return done.stdout

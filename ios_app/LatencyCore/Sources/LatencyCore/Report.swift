@@ -29,7 +29,8 @@ public struct DeviceFacts: Equatable, Sendable {
 
   var json: JSON {
     .object([
-      "platform": JSON.text(platform), "model": JSON.text(model), "soc": JSON.string(soc), "os": JSON.text(os), "debuggable": JSON.boolean(debuggable),
+      "platform": JSON.text(platform), "model": JSON.text(model), "soc": JSON.string(soc), "os": JSON.text(os),
+      "debuggable": JSON.boolean(debuggable),
     ])
   }
 }

@@ -33,7 +33,8 @@ class CompiledModel : AutoCloseable {
 
     fun createOutputBuffer(outputName: String, signature: String? = null): TensorBuffer = TODO("$outputName $signature")
 
-    fun run(inputs: Map<String, TensorBuffer>, outputs: Map<String, TensorBuffer>, signature: String? = null): Unit = TODO("$inputs $outputs $signature")
+    fun run(inputs: Map<String, TensorBuffer>, outputs: Map<String, TensorBuffer>, signature: String? = null): Unit =
+        TODO("$inputs $outputs $signature")
 
     override fun close() = Unit
 

@@ -55,7 +55,10 @@ class AndroidState(private val context: Context) : DeviceState {
         return Reading(tNs, thermal(), level.toLong().takeIf { it in 0..100 }, battery.isCharging, power.isPowerSaveMode)
     }
 
-    private fun thermal(): String? = if (Build.VERSION.SDK_INT >= 29) THERMAL[STATE_OF[power.currentThermalStatus.coerceIn(STATE_OF.indices)]] else null
+    private fun thermal(): String? {
+        if (Build.VERSION.SDK_INT < 29) return null
+        return THERMAL[STATE_OF[power.currentThermalStatus.coerceIn(STATE_OF.indices)]]
+    }
 
     /** The kernel's own count of what is resident, now and at most. */
     override fun memory(): Memory? {

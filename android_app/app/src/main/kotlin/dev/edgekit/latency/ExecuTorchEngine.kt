@@ -8,15 +8,16 @@ import dev.edgekit.latency.core.Stage
 import dev.edgekit.latency.core.Tensor
 import dev.edgekit.latency.core.TensorSpec
 import dev.edgekit.latency.core.Variant
-import java.io.File
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
+import java.io.File
 
 /** ExecuTorch's AAR. Which backend runs a method is decided when the file is made; here it is only read. */
 class ExecuTorchEngine : Engine {
     override val about = Named("executorch", "1.5.1")
 
-    override fun open(model: File, variant: Variant): Session = ExecuTorchSession(Module.load(model.path, Module.LOAD_MODE_MMAP, variant.threads), variant)
+    override fun open(model: File, variant: Variant): Session =
+        ExecuTorchSession(Module.load(model.path, Module.LOAD_MODE_MMAP, variant.threads), variant)
 }
 
 private class ExecuTorchSession(private val module: Module, variant: Variant) : Session {

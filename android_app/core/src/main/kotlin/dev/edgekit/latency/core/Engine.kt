@@ -32,9 +32,10 @@ class Tensor(val dtype: String, val shape: List<Int>, val bytes: ByteBuffer) {
             val tensor = allocate(spec.dtype, spec.shape)
             if (spec.fill == "zeros") return tensor
             val values = if (spec.fill == "noise") Noise.integers(spec.name, seed, spec.elements, spec.dtype) else IntArray(0)
+            val never = spec.fill == "never"
             for (number in 0 until spec.elements) {
                 when (spec.dtype) {
-                    "float32" -> tensor.bytes.putFloat(number * 4, if (spec.fill == "never") Float.POSITIVE_INFINITY else values[number] / 16_777_216f)
+                    "float32" -> tensor.bytes.putFloat(number * 4, if (never) Float.POSITIVE_INFINITY else values[number] / 16_777_216f)
                     "int32" -> tensor.bytes.putInt(number * 4, values[number])
                     "int64" -> tensor.bytes.putLong(number * 8, values[number].toLong())
                     "uint8", "image" -> tensor.bytes.put(number, values[number].toByte())

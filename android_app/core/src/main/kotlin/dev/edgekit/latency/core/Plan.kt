@@ -146,7 +146,15 @@ private object PlanReader {
         fun checked(rows: List<Stage>): ExitPolicy {
             val stages = rows.size
             val policy = try {
-                ExitPolicy(kind, exits.coerceIn(Int.MIN_VALUE.toLong(), Int.MAX_VALUE.toLong()).toInt(), thresholds, patience, exit, temperatures, reads)
+                ExitPolicy(
+                    kind,
+                    exits.coerceIn(Int.MIN_VALUE.toLong(), Int.MAX_VALUE.toLong()).toInt(),
+                    thresholds,
+                    patience,
+                    exit,
+                    temperatures,
+                    reads,
+                )
             } catch (error: ContractException) {
                 throw ContractException("policy", error.message.orEmpty())
             }

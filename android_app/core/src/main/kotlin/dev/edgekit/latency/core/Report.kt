@@ -164,7 +164,7 @@ internal object ReportReader {
             if (row.isNull("exits")) null else times("exits"),
             row.textOrNull("stop_reason")?.let { word(it, "count time settled cut") },
             if (row.isNull("memory")) null else memory(row.raw("memory")),
-            if (row.isNull("operators")) null else Fields(row.raw("operators"), UNITS, "operators").let { units -> UNITS.associateWith(units::integer) },
+            if (row.isNull("operators")) null else UNITS.associateWith(Fields(row.raw("operators"), UNITS, "operators")::integer),
             if (row.isNull("summary")) null else summary(row.raw("summary")),
             row.textOrNull("output_digest")?.let(::bounded),
             times("output_bits"),

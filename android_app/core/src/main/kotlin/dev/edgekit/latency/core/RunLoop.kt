@@ -173,7 +173,7 @@ class RunLoop(
                 operators = session?.operators,
                 summary = if (failed == null) Stats.summary(samples) else null,
                 outputDigest = first?.let { Digest.of(it.bytes) },
-                outputBits = if (first?.dtype == "float32") first.floats().take(BITS).map { it.toRawBits().toLong() and 0xFFFFFFFFL } else emptyList(),
+                outputBits = first?.takeIf { it.dtype == "float32" }?.floats()?.take(BITS).orEmpty().map { it.toRawBits().toLong() and 0xFFFFFFFFL },
             )
         }
 

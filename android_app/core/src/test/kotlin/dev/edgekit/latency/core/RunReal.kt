@@ -76,7 +76,8 @@ private object NothingTold : DeviceState {
 fun main(arguments: Array<String>) {
     val folder = File(arguments[0])
     val plan = Plan.fromJson(Json.parse(File(folder, "plan.json").readText()))
-    val sink = Sink { report -> File(folder, "report-${report.process}.json").takeIf { report.complete }?.writeText(Json.canonical(report.toJson()) + "\n") }
+    val sink =
+        Sink { report -> File(folder, "report-${report.process}.json").takeIf { report.complete }?.writeText(Json.canonical(report.toJson()) + "\n") }
     val engines = mapOf("executorch" to NativeEngine(NativeCalls(File(arguments[2]))))
     val report = RunLoop(plan, arguments[1].toInt(), folder, engines, SystemClock, NothingTold, sink, Named("core", "1")).run()
     Validation.check(report, plan)
