@@ -14,6 +14,7 @@ from edgekit.recipe import Recipe
 from edgekit.targets.base import LoweringJob, Metadata
 from edgekit.targets.executorch import TARGET
 from edgekit.targets.executorch.quantize import quantized
+from edgekit.targets.executorch.roles import integer_nodes
 
 IMAGE = (1, 3, 16, 16)
 FORWARD = MethodSpec(
@@ -184,3 +185,32 @@ def test_a_sum_of_values_of_very_different_size_still_loads(mobile, tmp_path):
         model.narrow.weight *= 1e-7
         model.narrow.bias *= 1e-7
     assert decibels(model, lowered(model, tmp_path / "a.pte", quantization())) > 30
+
+
+class Joined(nn.Module):
+    """Values of different size, joined, and joined again with what was joined."""
+
+    def __init__(self):
+        super().__init__()
+        self.small, self.large = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+        self.last = nn.Conv2d(12, 4, 1)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, image):
+        small, large = nn.functional.gelu(self.small(image)), nn.functional.gelu(4 * self.large(image))
+        joined = torch.cat([small, torch.cat([large, small], 1)], 1)
+        return self.head(self.last(joined).mean((2, 3), keepdim=True).flatten(1))
+
+
+@pytest.mark.parametrize("kept", [(), ("cat", "cat_1")])
+def test_what_is_joined_has_the_scale_of_the_result_whatever_the_plan_keeps(kept, tmp_path):
+    torch.manual_seed(0)
+    model = Joined().eval()
+    assert decibels(model, lowered(model, tmp_path / "a.pte", quantization(kept=kept))) > 25
+
+
+def test_a_join_of_joins_is_not_in_integers_of_one_scale():
+    program = program_of(Joined().eval()).module(check_guards=False)
+    names = {node.name for node in integer_nodes(program.graph, ())}
+    assert "cat" in names
+    assert "cat_1" not in names

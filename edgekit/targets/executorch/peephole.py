@@ -20,12 +20,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from edgekit.targets.executorch.joins import align_joins
 from edgekit.targets.executorch.lookups import use_tables
 
 
 @contextlib.contextmanager
 def peephole() -> Iterator[None]:
-    """Use tables and merge moves in every XNNPACK payload written inside the block. Not for two threads at once."""
+    """Use tables, align joins and merge moves in every XNNPACK payload written inside the block. Not for two threads at once."""
     from executorch.backends.xnnpack import xnnpack_preprocess
 
     module: Any = xnnpack_preprocess
@@ -33,6 +34,7 @@ def peephole() -> Iterator[None]:
 
     def merged(graph: Any, constants: Any) -> Any:
         use_tables(graph)
+        align_joins(graph)
         merge_moves(graph)
         return serialize(graph, constants)
 

@@ -5,11 +5,12 @@
     pairs        add, sub, mul of two values
     clamps       relu, relu6, hardtanh: free behind a product
     moves        permute, reshape, slice, pad, cat, pooling  keep scale and zero point
+    a cat of cats stays floats: all of CHASE's in one scale stop XNNPACK (executorch 1.5.1) with "Propagating input shapes failed"
     statistics   a layer norm, and the sums it is of, stay floats: a square of 8 bits has no more than 4 behind a root
     pixels       what rescales them before the first product stays floats: a few of the cheapest operators, and all else depends on them
     the rest     matmul of two values, softmax: XNNPACK computes these in floats alone
 
-Costs are nanoseconds for 1,000 elements of the result, read off executorch 1.5.1 with AVX-512; only their ratios matter.
+Costs are nanoseconds for 1,000 elements of the result, estimated from a few runs of executorch 1.5.1 with AVX-512; only their ratios matter.
 """
 
 from collections.abc import Iterable, Iterator
@@ -57,7 +58,7 @@ def integer_nodes(graph: fx.Graph, kept: Iterable[str]) -> list[fx.Node]:
     kept = set(kept)
     nodes = [node for node in graph.nodes if node.op == "call_function" and _is_float(node)]
     still = {node for node in nodes if node.name in kept or in_full_precision(node)} | statistics(nodes)
-    still |= {node for node in before_products(graph) if node.target not in MOVES}
+    still |= {node for node in before_products(graph) if node.target not in MOVES} | set(cats_of_cats(nodes))
     costs = {node.name: Cost(_NEVER, 0.0) if node in still else _cost(node) for node in nodes}
     conversions = [(source.name, node.name, _CONVERSION * _size(source)) for node in nodes for source in values_read(node) if source.name in costs]
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
@@ -74,6 +75,11 @@ def before_products(graph: fx.Graph) -> set[fx.Node]:
         if node.target not in PRODUCTS and found.issuperset(values_read(node)):
             found.add(node)
     return found
+
+
+def cats_of_cats(nodes: Iterable[fx.Node]) -> list[fx.Node]:
+    """Return the concatenations that read the result of another."""
+    return [node for node in nodes if node.target == _ATEN.cat.default and any(source.target == _ATEN.cat.default for source in values_read(node))]
 
 
 def values_read(node: fx.Node) -> list[fx.Node]:
