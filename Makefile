@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml Makefile | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test test-apps lint types imports unit format benchmark clean
+.PHONY: help setup demo test test-apps test-apps-quick lint types imports unit format benchmark clean
 
 help:
 	@echo "make demo       set up, export emov2-5m to five targets, classify a photograph with each"
@@ -33,6 +33,10 @@ test: lint types imports unit
 # Compilers for phones are large and lie outside the repository: tools/toolchains.py fetch kotlin swift
 test-apps: setup
 	@$(BIN)/python tools/test_apps.py
+
+# What is small enough for every change, in eight minutes at most: no Swift (3.2 GB). What cannot be fetched or done in time is skipped, and said so.
+test-apps-quick: setup
+	@$(BIN)/python tools/test_apps.py --fetch kotlin,names,ktlint --minutes 8
 
 lint: setup
 	$(BIN)/ruff check --no-cache .

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ def build(folder: Path, *, arm: Path | None = None) -> Path:
         cross = ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64", f"-DCMAKE_CXX_COMPILER={ARM_COMPILER}")
         program(ARM_COMPILER, "tools/toolchains.py fetch aarch64")
         _configure(folder, f"-Dexecutorch_DIR={arm / 'executorch' / 'share' / 'cmake'}", *cross)
-    run("cmake", "--build", str(folder), "-j1", "--target", "native_runner")
+    _make(folder, "native_runner")
     return folder / "native_runner"
 
 
@@ -65,8 +66,16 @@ def library(folder: Path, *, java: bool = False) -> Path:
     :param java: with the functions that Java calls. :raises MissingToolError: as :func:`build`, or no JDK. :raises ValueError: it does not compile.
     """
     _configure(folder, *((f"-DJNI_HEADERS={java_headers()}",) if java else ()))
-    run("cmake", "--build", str(folder), "-j1", "--target", "latency_engine")
+    _make(folder, "latency_engine")
     return folder / "liblatency_engine.so"
+
+
+def _make(folder: Path, target: str) -> None:
+    try:
+        run("cmake", "--build", str(folder), "-j1", "--target", target)
+    except NoTimeError:
+        shutil.rmtree(folder)  # half of an object file would be taken for a whole one
+        raise
 
 
 def _configure(folder: Path, *options: str) -> None:
@@ -77,10 +86,10 @@ def _configure(folder: Path, *options: str) -> None:
 
 def artifact(folder: Path, model: str = EXITS, target: str = "executorch") -> Path:
     """Return a network as a file of a target, exported into ``folder`` if it is not there."""
-    import edgekit
-
-    found = sorted(folder.glob(f"{model}_*.{'pte' if target == 'executorch' else target}"))
-    return found[0] if found else Path(edgekit.export(model, targets=[target], output_dir=folder).artifacts[0].path)
+    pattern = f"{model}_*.{'pte' if target == 'executorch' else target}"
+    if not list(folder.glob(pattern)):
+        run(sys.executable, "-m", "edgekit", "export", model, "--target", target, "--output-dir", str(folder), "--quiet")
+    return min(folder.glob(pattern))
 
 
 def check(command: Callable[[Path], Sequence[str]], paths: Sequence[Path], *, preprocess: bool = False, once: bool = False) -> str:
