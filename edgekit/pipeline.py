@@ -12,7 +12,7 @@ from attrs import field, frozen
 from edgekit import artifact
 from edgekit.calibration import Draws, check_data, draw
 from edgekit.capabilities import TargetFacts, target_facts
-from edgekit.collecting import rarely_collected
+from edgekit.collecting import give_back, rarely_collected
 from edgekit.conditions.source import without_conditions
 from edgekit.declared import metadata_for, method_spec, read_labels
 from edgekit.errors import BadInputError, ParityError, UsageError
@@ -202,6 +202,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
         programs, rewrites = form.programs[key]
         rewrites = (*prepared.conditions, *rewrites)
         step.detail = describe_rewrites(rewrites)
+        give_back()
     recipe = recipe.for_methods(len(form.cases))
     notes = notes_on(asked, recipe)
     methods = tuple(method_spec(recipe, facts, case) for case in form.cases.values())
@@ -261,6 +262,7 @@ def _as_floats(target: Target, facts: TargetFacts, job: LoweringJob, prepared: _
         counterparts = target.lower(job)
         inspection = target.inspect(job.destination)
         step.detail = f"{artifact.size_bytes(job.destination) / 1e6:.2f} MB {job.recipe.precision}"
+        give_back()
     with stage(listener, f"{facts.name}: verify") as step:
         tolerance = tolerance_for(job.recipe.precision, job.recipe.atol)
         parity = check_artifact(target, job.destination, job.methods, prepared.samples, form.cases, tolerance, counterparts)

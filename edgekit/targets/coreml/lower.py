@@ -19,7 +19,7 @@ from edgekit.targets.coreml.precision import compute_precision
 from edgekit.targets.coreml.prepare import prepared
 from edgekit.targets.coreml.quantize import quantize
 from edgekit.targets.coreml.share import share_constants
-from edgekit.targets.coreml.toolbox import coremltools
+from edgekit.targets.coreml.toolbox import coremltools, validated_once
 from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
 
 _PROBABILITIES = "probabilities"
@@ -38,7 +38,7 @@ def lower(job: LoweringJob) -> Counterparts:
     ct = coremltools()
     programs = counterparts(job)
     with tempfile.TemporaryDirectory() as folder:
-        with quiet():
+        with quiet(), validated_once():
             try:
                 model = _convert(ct, job, programs, Path(folder))
             except LoweringError:
