@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml Makefile | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test test-apps test-apps-quick lint types imports unit format benchmark clean
+.PHONY: help setup demo test test-zoo test-apps test-apps-quick lint types imports unit format benchmark clean
 
 help:
 	@echo "make demo       set up, export emov2-5m to five targets, classify a photograph with each"
 	@echo "make test       set up, lint, check types and imports, run the tests"
 	@echo "make test-apps  compile and test what runs on phones, as far as this machine can; skips what it has no tools for"
+	@echo "make test-zoo   export 70 small modules to five targets, and print what is refused, by whom and why"
 	@echo "make setup      a virtual environment in .venv with everything pinned"
 	@echo "make benchmark  time edgekit's artifacts against the vendors' plain exports (one core, minutes)"
 
@@ -37,6 +38,10 @@ test-apps: setup
 # What is small enough for every change, in eight minutes at most: no Swift (3.2 GB). What cannot be fetched or done in time is skipped, and said so.
 test-apps-quick: setup
 	@$(BIN)/python tools/test_apps.py --fetch kotlin,names,ktlint --minutes 8
+
+# Every module of the zoo, every target: an hour of processor time. What is refused is printed with the reason.
+test-zoo: setup
+	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_table.py
 
 lint: setup
 	$(BIN)/ruff check --no-cache .

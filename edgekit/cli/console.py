@@ -25,13 +25,15 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def print_error(error: EdgekitError) -> None:
-    """Show an expected error: one line, then its labelled parts."""
+def print_error(error: EdgekitError, *, verbose: bool = False) -> None:
+    """Show an expected error: one line, then its labelled parts, then the text of another package's error that it explains, if asked for."""
     note(f"{_red('error:')} {error.summary}")
     if error.parts:
         note("")
         for label, text in error.parts:
             note(f"  {label:<7} {text}")
+    if error.original is not None:
+        note(f"\n{error.original}" if verbose else f"  {'more':<7} --verbose shows the original text")
 
 
 def print_internal_error(error: Exception) -> None:

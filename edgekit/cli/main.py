@@ -30,6 +30,7 @@ from edgekit.errors import EdgekitError, UsageError
 
 _INTERNAL_ERROR = 1
 _INTERRUPTED = 130
+_VERBOSE = "--verbose"
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
 app = typer.Typer(
@@ -58,7 +59,9 @@ def _version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with the fla
 
 @app.callback()
 def _root(
-    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option(_VERBOSE, help="Show the original text of an error, too; it may stand anywhere.")] = False,
 ) -> None:
     """Export dynamic PyTorch vision models to phones: rewritten, lowered, run and proved."""
 
@@ -78,11 +81,12 @@ def main() -> None:
     """Run the command line and exit with the code of its error: 2 usage, 3 bad input, 4 cannot export, 5 parity, ..."""
     for number in _STOPS:
         signal.signal(number, _interrupt)
-    arguments = sys.argv[1:]
+    verbose = _VERBOSE in sys.argv[1:]
+    arguments = [word for word in sys.argv[1:] if word != _VERBOSE]  # wherever it stands
     try:
         code = app(arguments, prog_name="edgekit", standalone_mode=False)
     except EdgekitError as error:
-        console.print_error(error)
+        console.print_error(error, verbose=verbose)
         code = _fail(arguments, error)
     except ClickException as error:
         error.show()

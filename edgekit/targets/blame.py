@@ -11,11 +11,16 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from edgekit.errors import LoweringError
-from edgekit.targets.failure import lowering_error, module_path
+from edgekit.targets.failure import in_words, lowering_error, module_path
 from edgekit.user_code import user_line
 
 _SHORTEST_NAME = 5  # characters; "add", "to" or "mean" may be plain English
-_LONGEST_REASON = 300
+_NAMED = (
+    re.compile(r"Unsupported fx node (\w+), kind"),
+    re.compile(r"unsupported ATen ops: ((?:[\w.]+(?:, )?)+)\. Use"),
+    re.compile(r"^node (\w+) \(\w+\) got"),
+)
+"""How converters name the node or the operators themselves."""
 
 
 def operator_name(node: Node) -> str:
@@ -25,11 +30,11 @@ def operator_name(node: Node) -> str:
 
 
 def refusal(target: str, node: Node, why: str) -> LoweringError:
-    """Return the error for a node that a target has no form for."""
+    """Return the error for a node that a target has no form for; ``why`` is put into words where its text is known."""
     place = user_line(node.meta.get("stack_trace")) or module_path(node)
-    return LoweringError(
-        f"cannot lower to {target}: {operator_name(node)} is in the way", what=f"{node.target}, node {node.name}", where=place, why=why
-    )
+    why, hint = in_words(why, operator_name(node))
+    what = f"{node.target}, node {node.name}"
+    return LoweringError(f"cannot lower to {target}: {operator_name(node)} is in the way", what=what, where=place, why=why, hint=hint)
 
 
 def blame(target: str, error: Exception, programs: Mapping[str, ExportedProgram]) -> LoweringError:
@@ -38,11 +43,30 @@ def blame(target: str, error: Exception, programs: Mapping[str, ExportedProgram]
     :param programs: what was being lowered; its nodes carry the user's lines.
     """
     message = str(error)
-    node = _spoken_of(message, programs.values())
+    node = _named(message, programs.values()) or _spoken_of(message, programs.values())
     if node is None:
         return lowering_error(target, error, programs)
-    first = next(line.strip() for line in message.splitlines() if line.strip())
-    return refusal(target, node, f"{type(error).__name__}: {first[:_LONGEST_REASON]}")
+    return refusal(target, node, f"{type(error).__name__}: {message}").explaining(error)
+
+
+def _named(message: str, programs: Iterable[ExportedProgram]) -> Node | None:
+    """Return the node that a converter names, or one that becomes an operator that it names when composite ones are taken apart."""
+    named = {name.strip() for pattern in _NAMED if (found := pattern.search(message)) for name in found[1].split(",")}
+    if not named:
+        return None
+    for program in programs:
+        for whole in (program, _taken_apart(program)):
+            for node in whole.graph.nodes:
+                if node.op == "call_function" and (node.name in named or str(node.target) in named):
+                    return node
+    return None
+
+
+def _taken_apart(program: ExportedProgram) -> ExportedProgram:
+    try:
+        return program.run_decompositions({})
+    except Exception:  # noqa: BLE001  it only looks for a better place to point at
+        return program
 
 
 def _spoken_of(message: str, programs: Iterable[ExportedProgram]) -> Node | None:

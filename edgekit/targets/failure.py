@@ -7,6 +7,8 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from edgekit.errors import LoweringError
+from edgekit.explanations import explanation
+from edgekit.targets.texts import CONVERTER_TEXTS, OPERATOR_HINTS
 from edgekit.user_code import user_line
 
 # How torch.fx prints the node it was at, in litert_torch's and torch.onnx's messages alike.
@@ -21,13 +23,29 @@ def lowering_error(target: str, error: BaseException, programs: Mapping[str, Exp
     :param programs: what was being lowered, by method name; its nodes carry the source lines.
     """
     texts = [_COLOUR.sub("", str(link)) for link in _chain(error)]
-    why = f"{type(error).__name__}: {_first_line(texts[-1])[:_LONGEST_REASON]}"
+    said = f"{type(error).__name__}: {texts[-1]}"
     found = next((match for text in texts if (match := _NODE.search(text))), None)
     if found is None:
-        return LoweringError(f"cannot lower to {target}", why=why)
+        why, hint = in_words(said, None)
+        return LoweringError(f"cannot lower to {target}", why=why, hint=hint).explaining(error)
     name, operator = found[1], found[2]
+    why, hint = in_words(said, operator)
     place = next((line for text in texts if (line := user_line(text))), None) or _place(programs, name, operator)
-    return LoweringError(f"cannot lower to {target}: {operator} is in the way", what=f"{operator}, node {name}", where=place, why=why)
+    what = f"{operator}, node {name}"
+    return LoweringError(f"cannot lower to {target}: {operator} is in the way", what=what, where=place, why=why, hint=hint).explaining(error)
+
+
+def in_words(said: str, operator: str | None) -> tuple[str, str | None]:
+    """Return what a text means and what to try; its first line where nobody knows.
+
+    :param operator: the one in the way, which may have a hint of its own.
+    """
+    known = explanation(said, CONVERTER_TEXTS)
+    own = None if operator is None else explanation(operator, OPERATOR_HINTS)
+    why = known.why if known is not None else _first_line(said)[:_LONGEST_REASON]
+    if own is None:
+        return why, None if known is None else known.hint
+    return f"{why}; {own.why}", own.hint
 
 
 def module_path(node: fx.Node) -> str:

@@ -321,3 +321,11 @@ def test_a_reader_that_leaves_is_no_error():
     ran = subprocess.run(f"{EDGEKIT} models | true", shell=True, capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in ran.stderr
     assert "internal error" not in ran.stderr
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_original_text_is_shown_where_it_is_asked_for(refused, net, tmp_path, verbose):
+    said = refused(4, "export", f"{net}:branch", "-t", "onnx", "--resolution", 32, "-o", tmp_path, *(["--verbose"] if verbose else []))
+    assert "if image.mean().item() > 0" in said
+    assert ("Could not guard on data-dependent expression" in said) is verbose
+    assert ("--verbose shows" in said) is not verbose

@@ -1,0 +1,104 @@
+"""Exports every module of the zoo to every target, runs what was written, and prints what passes and what stops the rest.
+
+python tests/zoo/zoo_table.py [--only NAME ...] [--target T ...] [--output results.json]
+"""
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import asdict, frozen
+
+import edgekit
+from edgekit.capabilities import TARGETS
+from edgekit.errors import EdgekitError
+
+HERE = Path(__file__).parent
+FILES = ("zoo_ordering.py", "zoo_tokens.py", "zoo_shaping.py", "zoo_layers.py", "zoo_interfaces.py", "zoo_networks.py")
+RESOLUTION = 32
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of one module for one target; ``stage`` is the kind of error that stopped it."""
+
+    name: str
+    target: str
+    passed: bool
+    stage: str = ""
+    said: str = ""
+    max_rel_error: float | None = None
+    seconds: float = 0.0
+
+
+def entries() -> Iterator[tuple[str, str]]:
+    """Yield every module's name and where its factory is."""
+    for file in FILES:
+        for pair in re.findall(r"^@entry\nclass (\w+)|^def ([a-z_]+)\(\):", (HERE / file).read_text(), re.MULTILINE):
+            name = pair[0] or pair[1]
+            yield name, f"{HERE / file}:{name}"
+
+
+def export(name: str, factory: str, target: str) -> Outcome:
+    """Export one module to one target."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            (done,) = edgekit.export(factory, targets=[target], precision="fp32", resolution=RESOLUTION, output_dir=folder).artifacts
+        except EdgekitError as error:
+            said = "\n".join([error.summary, *(f"{label}: {text}" for label, text in error.parts)])
+            return Outcome(name=name, target=target, passed=False, stage=type(error).__name__, said=said, seconds=time.perf_counter() - start)
+        except Exception as error:  # noqa: BLE001  a defect of edgekit's is a row, too
+            said = f"{type(error).__name__}: {error}"
+            return Outcome(name=name, target=target, passed=False, stage="INTERNAL", said=said, seconds=time.perf_counter() - start)
+    verdict = done.parity.verdict
+    seconds = time.perf_counter() - start
+    if verdict != "pass":
+        return Outcome(name=name, target=target, passed=False, stage=verdict, said=done.parity.reason or "", seconds=seconds)
+    return Outcome(name=name, target=target, passed=True, max_rel_error=done.parity.max_rel_error, seconds=seconds)
+
+
+def show(outcomes: Sequence[Outcome], targets: Sequence[str]) -> None:
+    """Print a row a module, and below what stopped each."""
+    names = list(dict.fromkeys(outcome.name for outcome in outcomes))
+    found = {(outcome.name, outcome.target): outcome for outcome in outcomes}
+    width = max(map(len, names))
+    print(f"{'':{width}}", *(f"{target:10}" for target in targets))
+    for name in names:
+        print(f"{name:{width}}", *(f"{'pass' if found[name, target].passed else found[name, target].stage:10.10}" for target in targets))
+    for target in targets:
+        passed = sum(found[name, target].passed for name in names)
+        print(f"{target}: {passed} of {len(names)}")
+    for outcome in outcomes:
+        if not outcome.passed:
+            print(f"\n{outcome.name}, {outcome.target}: {outcome.said}")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append")
+    parser.add_argument("--target", action="append")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    targets = arguments.target or [facts.name for facts in TARGETS]
+    outcomes = []
+    for name, factory in entries():
+        if arguments.only and name not in arguments.only:
+            continue
+        for target in targets:
+            outcomes.append(export(name, factory, target))
+            last = outcomes[-1]
+            print(f"{name} {target} {'pass' if last.passed else last.stage} {last.seconds:.1f} s", file=sys.stderr, flush=True)
+            if arguments.output:
+                arguments.output.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    show(outcomes, targets)
+
+
+if __name__ == "__main__":
+    main()
