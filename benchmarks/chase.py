@@ -78,7 +78,7 @@ def main() -> int:
 def export_costs(model: str, target: str) -> dict[str, Any]:
     """Export in a process of its own, from nothing; seconds of wall time, and its peak memory in bytes."""
     with tempfile.TemporaryDirectory() as place:
-        command = [sys.executable, "-m", "edgekit", "export", model, "--target", target, "-o", place, "--json", "--quiet"]
+        command = [sys.executable, "-m", "edgekit", "export", model, "--target", target, "-o", place, "--json", "--quiet", "--no-cache"]
         started = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             out = process.stdout.read() if process.stdout else b""
