@@ -43,10 +43,10 @@ def _explain(name: str, error: Exception) -> CaptureError:
         read = explanation(_code(where), VALUE_READS)
         return CaptureError(
             f"cannot capture {name}: its forward depends on a tensor's value",
-            what=read and read.why,
+            what=None if read is None else read.why,
             where=where,
             why="an exported graph is static; torch.export stops where Python needs the value",
-            hint=read and read.hint,
+            hint=None if read is None else read.hint,
         )
     if (misfit := _MISFIT.search(text)) is not None:
         return CaptureError(

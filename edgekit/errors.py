@@ -76,7 +76,8 @@ class EdgekitError(Exception):
 
     def explaining(self, error: BaseException) -> Self:
         """Keep the text of the error that this one puts into words, and of what caused it."""
-        texts, link = [], error
+        texts: list[str] = []
+        link: BaseException | None = error
         while link is not None and len(texts) < _LONGEST_CHAIN:
             texts.append(f"{type(link).__name__}: {link}")
             link = link.__cause__

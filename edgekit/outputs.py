@@ -47,14 +47,14 @@ def _parts(value: Any, numbered: str) -> dict[str, Any] | None:
     """Return what a value is made of, by name; ``None``: it is made of nothing."""
     if isinstance(value, Mapping):
         return {str(key): item for key, item in value.items()}
-    if hasattr(value, "_fields") and isinstance(value, tuple):
-        return dict(zip(value._fields, value, strict=True))
+    if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)) is not None:
+        return dict(zip(fields, value, strict=True))
     if isinstance(value, (list, tuple)):
         return {f"{numbered}{index}": item for index, item in enumerate(value)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         _register(type(value))
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return {key: item for key, item in fields.items() if item is not None}  # torch.export leaves those out, too
+        held = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {key: item for key, item in held.items() if item is not None}  # torch.export leaves those out, too
     return None
 
 

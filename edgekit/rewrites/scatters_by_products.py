@@ -114,8 +114,11 @@ def _put_plan(node: fx.Node, x: fx.Node) -> _Plan | Refusal:
 
 def _narrowest(index: fx.Node) -> fx.Node:
     """Return an index without the axes along which it was expanded."""
-    while is_call(index, _ATEN.expand.default, _ATEN.expand_as.default) and len(shape_of(index.args[0])) == len(shape_of(index)):
-        index = cast(fx.Node, index.args[0])
+    while is_call(index, _ATEN.expand.default, _ATEN.expand_as.default):
+        source = cast(fx.Node, index.args[0])
+        if len(shape_of(source)) != len(shape_of(index)):
+            break
+        index = source
     return index
 
 
