@@ -162,6 +162,15 @@ def test_what_is_kept_stays_floats(mobile, tmp_path, scheme):
     assert count({"conv2d", "conv2d_1", "conv2d_2", "conv2d_3", "linear"}) == 0
 
 
+def test_a_clamp_goes_with_its_product_whatever_is_kept(mobile, tmp_path):
+    def clips(kept):
+        graph = onnx.load(lowered(mobile, tmp_path / "a.onnx", quantization(kept=kept))).graph
+        return Counter(node.op_type for node in graph.node)["Clip"]
+
+    assert clips({"relu6"}) == 0
+    assert clips({"conv2d"}) == 1
+
+
 def test_weights_alone_need_no_samples(tokens, tmp_path):
     path = lowered(tokens, tmp_path / "a.onnx", attrs.evolve(quantization("w8a32"), calibration={}))
     assert quantized_weights(path) == 4

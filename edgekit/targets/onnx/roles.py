@@ -3,7 +3,7 @@
     products   Conv, Gemm, MatMul with constant weights       integers; Gemm and MatMul can give floats themselves
     pairs      Add, Mul
     sigmoid    a table of 256 bytes
-    clamps     Relu, Clip: free behind a product
+    clamps     Relu, Clip: part of the product in front, whatever is kept: between the two an 8-bit value would have to span what the clamp cuts off
     moves      Reshape, Transpose, Concat, MaxPool, ...       the same bytes, moved
     the rest   Gelu, Sub, Softmax, LayerNormalization, products of two values: no kernel for integers, or none that is worth it
 
@@ -11,6 +11,7 @@ Costs are for 1,000 elements of the result, by the bytes that an operator reads 
 Source: onnxruntime 1.31, ``core/optimizer/qdq_transformer/selectors_actions/qdq_selector_action_transformer.cc``.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -70,7 +71,10 @@ def integer_nodes(graph: Any, shapes: Shapes, kept: Collection[str]) -> list[Any
     """
     makers = {output: node for node in graph.node for output in node.output}
     still = {node.name for node in before_products(graph, shapes)} | set(kept)
+    products = products_of_clamps(graph)
+    still = {name for name in still if name not in products} | {clamp for clamp, product in products.items() if product in still}
     costs = {node.name: _FIXED if node.name in still else _cost(node, shapes) for node in graph.node}
+    costs |= {clamp: costs[product] for clamp, product in products.items()}
     costs |= {value.name: _FIXED for value in graph.input}
     conversions = []
     for node in graph.node:
@@ -82,6 +86,17 @@ def integer_nodes(graph: Any, shapes: Shapes, kept: Collection[str]) -> list[Any
             conversions.append((name if maker is None else maker.name, node.name, paid * shapes.sizes[name] * _ROUGH))
     chosen = integer_operators(costs, conversions)
     return [node for node in graph.node if node.name in chosen]
+
+
+def products_of_clamps(graph: Any) -> dict[str, str]:
+    """Return the product that computes a clamp's value first, by the clamp's name, where nothing else reads that value."""
+    makers = {output: node for node in graph.node for output in node.output}
+    read = Counter(name for node in graph.node for name in node.input) + Counter(value.name for value in graph.output)
+    return {
+        node.name: maker.name
+        for node in graph.node
+        if node.op_type in CLAMPS and (maker := makers.get(node.input[0])) is not None and maker.op_type in PRODUCTS and read[node.input[0]] == 1
+    }
 
 
 def before_products(graph: Any, shapes: Shapes) -> list[Any]:
