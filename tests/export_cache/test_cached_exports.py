@@ -12,6 +12,7 @@ import pytest
 
 from edgekit import artifact
 from edgekit.targets.onnx import OnnxTarget
+from edgekit.user_code import is_user_file
 from edgekit.verification.parity import Parity, combine, parity_from_json
 from edgekit.verification.tolerances import TOLERANCES
 
@@ -39,8 +40,12 @@ def own(net, tmp_path):
 
 
 @pytest.fixture
-def again(cli, own, tmp_path):
-    """Export the model, in a process that has not imported it; return what ``--json`` says."""
+def again(cli, own, tmp_path, monkeypatch):
+    """Export the model, in a process that has imported neither it nor other tests' models; return what ``--json`` says."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and Path(file).is_absolute() and is_user_file(file) and not Path(file).is_relative_to(Path(__file__).parents[2]):
+            monkeypatch.delitem(sys.modules, name)
 
     def run(*more, code=0):
         for name in ("cached_net", "cached_helper"):
