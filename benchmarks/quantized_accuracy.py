@@ -195,9 +195,9 @@ def evaluate(
 def figures(found: Judgement, points: float | None, agreement: float | None) -> dict[str, Any]:
     """Return what a row says of an artifact's answers, and which limits it misses; the last answer is the network's."""
     last = found.answers[-1]
-    assert last.accuracy is not None and last.eager_accuracy is not None and last.agreement is not None  # noqa: S101, PT018  pictures have labels
-    drop = 100 * (last.eager_accuracy - last.accuracy)
-    missed = ["drop"] if points is not None and drop > points + 1e-9 else []
+    assert last.wins is not None and last.losses is not None and last.agreement is not None  # noqa: S101, PT018  pictures have labels
+    drop = 100 * (last.losses - last.wins) / found.samples
+    missed = ["drop"] if points is not None and drop > points else []
     missed += ["agreement"] if agreement is not None and last.agreement < agreement else []
     return {
         "accuracy": last.accuracy,
