@@ -23,6 +23,7 @@ from edgekit.cli.lint import lint
 from edgekit.cli.listing import models, targets
 from edgekit.cli.policy import policy
 from edgekit.cli.report import report
+from edgekit.cli.sweep import sweep
 from edgekit.cli.verify import verify
 from edgekit.cli.view import view
 from edgekit.cli.weights import weights
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (export, verify, inspect, view, lint, bench, gate, report, models, targets, doctor):
+for command in (export, verify, inspect, view, lint, bench, gate, report, sweep, models, targets, doctor):
     app.command()(command)
 app.add_typer(policy, name="policy")
 app.add_typer(cache, name="cache")
