@@ -30,6 +30,7 @@ def gate(
         str | None, typer.Option(help="Also run the artifacts on labelled pictures: a data set's name, a folder, a CSV file.", metavar="DIR|NAME")
     ] = None,
     accuracy_samples: Annotated[int, typer.Option(help="With --accuracy: on how many pictures.")] = 200,
+    sweep: Annotated[Path | None, typer.Option(help="The store of a sweep: accuracies are taken from it, by the artifacts' sha256.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file, as Markdown.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the budgets and say for what there are any; no artifact is needed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
@@ -66,6 +67,7 @@ def gate(
             compare=compare,
             latency=Latency(base=latency_base) if latency else None,
             accuracy=None if accuracy is None else Accuracy(data=accuracy, samples=accuracy_samples),
+            swept=sweep,
         )
         explanations = [explain(row.measured, report.base) for row in report.artifacts if row.measured is not None] if why else None
     if markdown is not None:

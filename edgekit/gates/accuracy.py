@@ -19,6 +19,8 @@ from edgekit.manifest import preprocessing_from_json
 from edgekit.policy.policy import Policy
 from edgekit.runtime.early_exit import check_exits
 from edgekit.runtime.loaded import LoadedArtifact, load_artifact
+from edgekit.sweep_store.store import SweepStore
+from edgekit.sweep_store.table import document
 
 Array = np.ndarray
 _FIRST = 5
@@ -53,6 +55,16 @@ def measure_accuracy(path: Path, wanted: Accuracy) -> Mapping[str, Metric]:
     order = np.argsort(-logits, axis=1, kind="stable")
     found = {"accuracy.top1": (order[:, 0] == labels).mean(), "accuracy.top5": (order[:, :_FIRST] == labels[:, None]).any(1).mean()}
     return {name: exactly(float(share)) for name, share in found.items()}
+
+
+def swept_accuracies(path: Path) -> Mapping[str, Mapping[str, Metric]]:
+    """Return the shares that a sweep has found, by the artifact's sha256.
+
+    :raises EvidenceError: the file is no store of a sweep.
+    """
+    with SweepStore.open(path) as store:
+        rows = [row for row in document(store)["results"] if row["sha256"] is not None and row.get("accuracy") is not None]
+    return {row["sha256"]: {"accuracy.top1": exactly(row["accuracy"]), "accuracy.top5": exactly(row["accuracy_top5"])} for row in rows}
 
 
 def _input(method: MethodSpec, taken: Taken, index: int) -> Array:

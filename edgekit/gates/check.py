@@ -1,13 +1,13 @@
 """``check_budget``: artifacts against a file of budgets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 from attrs import frozen
 
 from edgekit.errors import BudgetFileError, UsageError
-from edgekit.gates.accuracy import Accuracy, measure_accuracy
+from edgekit.gates.accuracy import Accuracy, measure_accuracy, swept_accuracies
 from edgekit.gates.base import read_base
 from edgekit.gates.budgets import Budget, Group, read_budgets
 from edgekit.gates.kinds import ACCURACY, LATENCY
@@ -33,6 +33,7 @@ def check_budget(
     compare: str | Path | None = None,
     latency: Latency | None = None,
     accuracy: Accuracy | None = None,
+    swept: str | Path | None = None,
 ) -> GateReport:
     """Measure artifacts and hold them to their budgets; :func:`edgekit.gates.report.require_budgets` raises where one is not kept.
 
@@ -40,10 +41,13 @@ def check_budget(
     :param artifacts: files, or folders in which every artifact with budgets has to be: a missing one is a failure.
     :param compare: the JSON document of an earlier gate.
     :param latency: ``None``: nothing is timed, and budgets for time are left out. :param accuracy: likewise, of labelled pictures.
+    :param swept: the store of a sweep, whose accuracies are taken instead of measured, by the artifacts' sha256.
     :raises BudgetFileError: the budgets or the earlier report cannot be read. :raises UsageError: an artifact without budgets is named.
     :raises ArtifactError: an artifact is truncated, foreign, without a manifest, or not what its manifest says.
-    :raises BadInputError: the labelled pictures cannot be had, or are not for these artifacts.
+    :raises BadInputError: the labelled pictures cannot be had, or are not for these artifacts. :raises EvidenceError: the store is none.
     """
+    if accuracy is not None and swept is not None:
+        raise UsageError("accuracy is to be measured and to be taken from a sweep", hint="--accuracy or --sweep")
     path = Path(budgets)
     groups = read_budgets(path)
     base = None if compare is None else read_base(Path(compare))
@@ -52,11 +56,14 @@ def check_budget(
         raise UsageError("no artifact to check")
     found = locate([group.name for group in groups], places)
     by_name = {name: [group for group in groups if group.name == name] for name in found}
-    rows = tuple(_gate(found[name], own, latency, accuracy) for name, own in by_name.items())
+    known = {} if swept is None else swept_accuracies(Path(swept))
+    rows = tuple(_gate(found[name], own, latency, accuracy, known) for name, own in by_name.items())
     return GateReport(budgets=path, artifacts=rows, base=base)
 
 
-def _gate(path: Path | None, groups: Sequence[Group], latency: Latency | None, accuracy: Accuracy | None) -> ArtifactGate:
+def _gate(
+    path: Path | None, groups: Sequence[Group], latency: Latency | None, accuracy: Accuracy | None, swept: Mapping[str, Mapping[str, Metric]]
+) -> ArtifactGate:
     name = groups[0].name
     if path is None:
         return ArtifactGate(name=name, state="missing", group=groups[0], measured=None, checks=(), reason="the artifact is missing, it has budgets")
@@ -76,6 +83,7 @@ def _gate(path: Path | None, groups: Sequence[Group], latency: Latency | None, a
         measured = attrs.evolve(measured, metrics={**measured.metrics, **timed.metrics})
     if accuracy is not None and any(budget.metric.startswith(ACCURACY) for budget in nearest.budgets):
         measured = attrs.evolve(measured, metrics={**measured.metrics, **measure_accuracy(path, accuracy)})
+    measured = attrs.evolve(measured, metrics={**measured.metrics, **swept.get(measured.sha256, {})})
     return ArtifactGate(name=name, state="checked", group=nearest, measured=measured, checks=_checks(nearest, measured, timed))
 
 
@@ -85,7 +93,7 @@ def _checks(group: Group, measured: Measured, timed: Timed | None) -> tuple[Chec
 
 def _check(budget: Budget, reached: Metric | None, timed: Timed | None) -> Check:
     if budget.metric.startswith(ACCURACY) and reached is None:
-        return Check(budget=budget, reached=None, status="not_measured", note="--accuracy measures it")
+        return Check(budget=budget, reached=None, status="not_measured", note="--accuracy measures it, --sweep takes it from a sweep")
     if not budget.metric.startswith(LATENCY):
         return Check(budget=budget, reached=reached, status="absent" if reached is None else _status(budget, reached))
     if timed is None:

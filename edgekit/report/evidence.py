@@ -1,11 +1,13 @@
 """Which stored results lie in files and folders, and what each of them is.
 
 What is named has to be a result, or it is refused. In a folder every ``.json`` is looked at: one that is no JSON or contradicts itself is
-refused, one that is something else's is listed as not shown. Artifacts are not run; one that lies beside its manifest has to be the one described.
+refused, one that is something else's is listed as not shown. A sweep's store is its table and the manifests of the artifacts in it.
+Artifacts are not run; one that lies beside its manifest has to be the one described.
 """
 
 import datetime as dt
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,8 +20,12 @@ from edgekit.capabilities import TARGETS
 from edgekit.errors import EvidenceError
 from edgekit.policy.strict_json import read_json
 from edgekit.report.entry import Entry
+from edgekit.sweep_store import content
+from edgekit.sweep_store.store import SUFFIX as STORE_SUFFIX
+from edgekit.sweep_store.store import SweepStore
+from edgekit.sweep_store.table import document
 
-MANIFEST, BENCHMARK, POLICY = "manifest", "benchmark", "policy"
+MANIFEST, BENCHMARK, POLICY, SWEEP = "manifest", "benchmark", "policy", "sweep"
 COMMANDS = ("bench", "gate", "verify", "policy fit", "policy apply", "device run")
 """Commands whose ``--json`` is kept and shown."""
 
@@ -76,7 +82,7 @@ def gather(paths: Sequence[Path]) -> Evidence:
             elif place == path:
                 raise EvidenceError(
                     f"{place.name} is no result of edgekit",
-                    what="manifests, policies, benchmarks, and what bench, gate, verify, policy and device run print with --json",
+                    what="manifests, policies, benchmarks, stores of sweeps, and what bench, gate, verify, policy and device run print with --json",
                 )
             else:
                 others.append((place.name, "no result of edgekit"))
@@ -87,7 +93,10 @@ def gather(paths: Sequence[Path]) -> Evidence:
 
 
 def _places(path: Path) -> Iterator[Path]:
-    """Yield the ``.json`` files at a path; what is inside an artifact belongs to it."""
+    """Yield the ``.json`` files and the stores of sweeps at a path; what is inside an artifact, or beside a store, belongs to it."""
+    if path.is_file() and path.suffix == STORE_SUFFIX:
+        yield from _of_store(path)
+        return
     if path.is_file() or (path.is_dir() and path.suffix in _SUFFIXES):
         yield _manifest_of(path) if path.suffix in _SUFFIXES else path
         return
@@ -95,11 +104,31 @@ def _places(path: Path) -> Iterator[Path]:
         raise EvidenceError(f"there is no {path}", hint="name folders of artifacts and files of results")
     seen = 0
     for folder, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.endswith(_SUFFIXES) and not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.endswith((*_SUFFIXES, content.folder_of(Path(STORE_SUFFIX)).name)) and name[0] != "."
+        )
         seen += len(files) + len(folders)
         if seen > _MOST_PLACES:
             raise EvidenceError(f"{path} holds more than {_MOST_PLACES} files", hint="name the folders that hold results")
         yield from (Path(folder, name) for name in sorted(files) if name.endswith(".json"))
+        for name in sorted(files):
+            if name.endswith(STORE_SUFFIX):
+                yield from _of_store(Path(folder, name))
+
+
+def _of_store(path: Path) -> Iterator[Path]:
+    """Yield a sweep's store, and the manifests of the artifacts in its table that are still there."""
+    yield path
+    for row in _table(path)["results"]:
+        if row["sha256"] is not None:
+            manifest = content.folder_of(path) / row["sha256"] / (Path(row["artifact"]).name + MANIFEST_SUFFIX)
+            if manifest.is_file():
+                yield manifest
+
+
+def _table(path: Path) -> dict[str, Any]:
+    with SweepStore.open(path) as store:
+        return document(store)
 
 
 def _manifest_of(artifact: Path) -> Path:
@@ -110,6 +139,8 @@ def _manifest_of(artifact: Path) -> Path:
 
 
 def _read(path: Path) -> Source:
+    if path.suffix == STORE_SUFFIX:
+        return _source(path, SWEEP, _table(path))
     value = read_json(path, EvidenceError, "a stored result")
     kind = _kind(path, value)
     if kind == MANIFEST:
@@ -118,10 +149,13 @@ def _read(path: Path) -> Source:
             read_manifest(artifact)  # refuses one that is not what the manifest says
     if kind and value.get("schema_version", 1) != 1:
         raise EvidenceError(f"{path.name} has schema version {value['schema_version']!r:.40}", what="this edgekit reads version 1")
-    content = path.read_bytes()
+    return _source(path, kind, value if kind else {})
+
+
+def _source(path: Path, kind: str, value: dict[str, Any]) -> Source:
+    read = json.dumps(value, sort_keys=True).encode() if kind == SWEEP else path.read_bytes()
     date = dt.datetime.fromtimestamp(path.stat().st_mtime, tz=dt.UTC).date()
-    entry = Entry(value if kind else {}, path.name)
-    return Source(path=path, kind=kind, date=date, sha256=hashlib.sha256(content).hexdigest(), entry=entry)
+    return Source(path=path, kind=kind, date=date, sha256=hashlib.sha256(read).hexdigest(), entry=Entry(value, path.name))
 
 
 def _kind(path: Path, value: Any) -> str:

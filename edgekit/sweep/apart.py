@@ -15,7 +15,6 @@ from typing import Any
 import attrs
 
 import edgekit
-from edgekit.provenance.lock import processor
 from edgekit.sweep import worker
 from edgekit.sweep.cell import Outcome, Task
 
@@ -68,7 +67,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 def machine() -> str:
     """Return what a row says of the machine that ran it."""
-    return f"{platform.node()}, {processor()}"
+    return f"{platform.node()}, {platform.system()} {platform.machine()}"
 
 
 def _environment() -> dict[str, str]:

@@ -4,7 +4,22 @@ from collections.abc import Callable
 
 from edgekit.report.page import Section
 from edgekit.report.results import Results
-from edgekit.report.sections import budgets, exits, latency, operators, pareto, parity, phones, profile, quantized, regions, sizes, sources, support
+from edgekit.report.sections import (
+    budgets,
+    exits,
+    latency,
+    operators,
+    pareto,
+    parity,
+    phones,
+    profile,
+    quantized,
+    regions,
+    sizes,
+    sources,
+    support,
+    swept,
+)
 
 SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     support.section,
@@ -12,6 +27,7 @@ SECTIONS: tuple[Callable[[Results], Section | None], ...] = (
     latency.section,
     phones.section,
     pareto.section,
+    swept.section,
     operators.section,
     profile.section,
     exits.section,
