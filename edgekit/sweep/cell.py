@@ -16,7 +16,7 @@ class Cell:
     :param about: what it is of, plain JSON values, for people and for predictions. :param parameters: of the function, likewise.
     :param files: that the function is given. :param artifact_of: the cell whose artifact it is given, too.
     :param needs: cells that have to be done before. :param alone: nothing of the sweep may run beside it on its machine.
-    :param guess_s: how long it takes, seconds; guessed.
+    :param memory_gb: that a cluster has to have free for it. :param guess_s: how long it takes, seconds; guessed.
     """
 
     key: str
@@ -29,6 +29,7 @@ class Cell:
     needs: tuple[str, ...] = ()
     alone: bool = False
     minutes: float = 60
+    memory_gb: float = 1.0
     guess_s: float = 60.0
 
 

@@ -30,6 +30,7 @@ from edgekit.sweep.predict import Guesses
 from edgekit.sweep.request import AccuracyRequest, SweepRequest
 
 _KINDS = "edgekit.sweep.kinds"
+_EXPORT_GB = 3.0
 
 
 @frozen(kw_only=True)
@@ -102,6 +103,7 @@ def _export(recipe: Recipe, ground: Mapping[str, str], data: "_Data", minutes: f
         parameters=parameters,
         files=files,
         minutes=minutes,
+        memory_gb=_EXPORT_GB,
         guess_s=guesses.seconds(about),
     )
 

@@ -1,5 +1,6 @@
 """Runs the cells of a plan: what is done is not done again, what failed stays failed until it is asked for, what is killed is begun again."""
 
+import heapq
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,7 +63,7 @@ class Summary:
 
 
 class _Sweep:
-    """The state of one run."""
+    """The state of one run: every cell is done, failed, blocked, running, ready, elsewhere or waiting for what it needs."""
 
     def __init__(self, cells: Mapping[str, Cell], store: SweepStore, executor: Executor, code: str, *, retry_failed: bool) -> None:
         self.cells, self.store, self.executor, self.code = cells, store, executor, code
@@ -71,36 +72,68 @@ class _Sweep:
         self.done = {key for key in cells if statuses.get(key) == "done"}
         self.before = len(self.done)
         self.failed = {} if retry_failed else {key: _error(store, key) for key in cells if statuses.get(key) == "failed"}
-        self.left = {key: cell for key, cell in cells.items() if key not in self.done and key not in self.failed}
+        self.blocked: set[str] = set()
         self.running: dict[str, Cell] = {}
         self.elsewhere: set[str] = set()
         self.lost: dict[str, int] = {}
         self.since = store.last_id()
-        self.rank = _ranks(cells)
-        self.speed: list[tuple[float, float]] = []
+        self.speed = [0.0, 0.0]
         self.cells_s = self.own_s = 0.0
+        self._rank = _ranks(cells)
+        self._needed_by: dict[str, list[str]] = {}
+        self._open: dict[str, int] = {}
+        self._ready: list[tuple[bool, float, str]] = []
+        left = [cell for cell in cells.values() if cell.key not in self.done and cell.key not in self.failed]
+        self.left, self.left_s = len(left), sum(cell.guess_s for cell in left)
+        for cell in left:
+            needs = [need for need in cell.needs if need not in self.done]
+            self._open[cell.key] = len(needs)
+            for need in needs:
+                self._needed_by.setdefault(need, []).append(cell.key)
+            if not needs:
+                self._make_ready(cell.key)
+        for key in self.failed:
+            self._block(key)
+
+    def _make_ready(self, key: str) -> None:
+        """Queue a cell: those that have to be alone after all others, the longest way to the end first."""
+        heapq.heappush(self._ready, (self.cells[key].alone, -self._rank[key], key))
+
+    def _left_with(self, key: str) -> None:
+        self.left -= 1
+        self.left_s -= self.cells[key].guess_s
+
+    def _is_done(self, key: str) -> None:
+        self.done.add(key)
+        for after in self._needed_by.get(key, ()):
+            self._open[after] -= 1
+            if not self._open[after] and after not in self.blocked:
+                self._make_ready(after)
+
+    def _has_failed(self, key: str, error: str) -> None:
+        self.failed[key] = error
+        self._block(key)
+
+    def _block(self, key: str) -> None:
+        """Take out what needs a cell that failed, and what needs that."""
+        for after in self._needed_by.get(key, ()):
+            if after not in self.blocked:
+                self.blocked.add(after)
+                self._left_with(after)
+                self._block(after)
 
     def start_what_can(self) -> None:
-        """Begin cells while there is room; one that has to be alone waits until nothing else can be begun."""
-        ready = [cell for cell in self.left.values() if cell.key not in self.elsewhere and all(need in self.done for need in cell.needs)]
-        beside = sorted((cell for cell in ready if not cell.alone), key=lambda cell: (-self.rank[cell.key], cell.key))
-        for cell in beside:
-            if len(self.running) >= self.executor.slots or any(one.alone for one in self.running.values()):
+        """Begin cells while there is room; one that has to be alone waits until nothing runs."""
+        while self._ready and len(self.running) < self.executor.slots and not any(cell.alone for cell in self.running.values()):
+            if self._ready[0][0] and self.running:
                 return
-            self._start(cell)
-        if not self.running:
-            for cell in ready:
-                if cell.alone and self._start(cell):
-                    return
-
-    def _start(self, cell: Cell) -> bool:
-        if not self.store.claim(cell.key, self.owner, _LEASE_S):
-            self.elsewhere.add(cell.key)
-            return False
-        del self.left[cell.key]
-        self.running[cell.key] = cell
-        self.executor.start(Task(cell=cell, files=self._files(cell), code=self.code))
-        return True
+            cell = self.cells[heapq.heappop(self._ready)[2]]
+            if self.store.claim(cell.key, self.owner, _LEASE_S):
+                self._left_with(cell.key)
+                self.running[cell.key] = cell
+                self.executor.start(Task(cell=cell, files=self._files(cell), code=self.code))
+            else:
+                self.elsewhere.add(cell.key)
 
     def _files(self, cell: Cell) -> dict[str, Path]:
         if cell.artifact_of is None:
@@ -124,7 +157,8 @@ class _Sweep:
         if outcome.status == "lost":
             self.lost[cell.key] = self.lost.get(cell.key, 0) + 1
             if self.lost[cell.key] < _MOST_LOST:
-                self.left[cell.key] = cell
+                self.left, self.left_s = self.left + 1, self.left_s + cell.guess_s
+                self._make_ready(cell.key)
                 return None
         self.cells_s += outcome.seconds
         self.own_s += float((outcome.result or {}).get("own_seconds", 0.0))
@@ -142,10 +176,10 @@ class _Sweep:
         )
         self.store.record(attempt, self.owner)
         if error is None:
-            self.done.add(cell.key)
-            self.speed.append((outcome.seconds, cell.guess_s))
+            self.speed = [self.speed[0] + outcome.seconds, self.speed[1] + cell.guess_s]
+            self._is_done(cell.key)
         else:
-            self.failed[cell.key] = error
+            self._has_failed(cell.key, error)
         return cell
 
     def _kept(self, outcome: Outcome) -> str | None:
@@ -166,32 +200,27 @@ class _Sweep:
             return
         statuses, failed = self.store.statuses(), self.store.failed_since(self.since)
         for key in self.elsewhere:
+            if statuses.get(key) == "done" or key in failed:
+                self._left_with(key)
             if statuses.get(key) == "done":
-                self.done.add(key)
-                del self.left[key]
+                self._is_done(key)
             elif key in failed:
-                self.failed[key] = _error(self.store, key)
-                del self.left[key]
+                self._has_failed(key, _error(self.store, key))
+            else:
+                self._make_ready(key)
         self.elsewhere.clear()
 
-    def block(self) -> tuple[str, ...]:
-        """Return the cells that cannot be begun any more: what they need has failed."""
-        bad = set(self.failed)
-        for cell in self.cells.values():
-            if any(need in bad for need in cell.needs):
-                bad.add(cell.key)
-        return tuple(key for key in self.cells if key in bad and key in self.left)
-
-    def progress(self, blocked: int) -> Progress:
-        measured, guessed = (sum(values) for values in zip(*self.speed, strict=True)) if self.speed else (1.0, 1.0)
-        work = sum(cell.guess_s for cell in (*self.left.values(), *self.running.values()))
+    def progress(self) -> Progress:
+        """Return how far it is, and by how long cells have taken when it ends."""
+        took, guessed = self.speed
+        work = self.left_s + sum(cell.guess_s for cell in self.running.values())
         return Progress(
-            left=len(self.left) - blocked,
+            left=self.left,
             running=len(self.running),
             elsewhere=len(self.elsewhere),
             done=len(self.done),
             failed=len(self.failed),
-            ends_s=work * (measured / guessed if guessed else 1.0) / self.executor.slots,
+            ends_s=work * (took / guessed if guessed else 1.0) / self.executor.slots,
         )
 
 
@@ -207,24 +236,19 @@ def run_cells(
     """
     began = time.perf_counter()
     sweep = _Sweep(cells, store, executor, code, retry_failed=retry_failed)
-    listener.begin(len(sweep.left), sweep.before, sum(cell.guess_s for cell in sweep.left.values()))
+    listener.begin(sweep.left, sweep.before, sweep.left_s)
     renewed = time.monotonic()
     try:
-        while True:
-            blocked = sweep.block()
-            if len(sweep.left) == len(blocked) and not sweep.running:
-                break
-            for key in blocked:
-                sweep.elsewhere.discard(key)
+        while sweep.left or sweep.running:
             sweep.start_what_can()
             for outcome in executor.wait(_TICK_S) if sweep.running else _rest():
                 if (cell := sweep.take(outcome)) is not None:
-                    listener.ended(cell, outcome, sweep.progress(len(blocked)))
+                    listener.ended(cell, outcome, sweep.progress())
             sweep.look_elsewhere()
             if time.monotonic() - renewed > _RENEW_S:
                 store.renew(sweep.owner, _LEASE_S)
                 renewed = time.monotonic()
-            listener.tick(sweep.progress(len(blocked)))
+            listener.tick(sweep.progress())
     finally:
         executor.close()
         store.release(sweep.owner)
@@ -232,7 +256,7 @@ def run_cells(
         before=sweep.before,
         done=len(sweep.done) - sweep.before,
         failed=sweep.failed,
-        blocked=blocked,
+        blocked=tuple(key for key in cells if key in sweep.blocked),
         wall_s=time.perf_counter() - began,
         cells_s=sweep.cells_s,
         own_s=sweep.own_s,

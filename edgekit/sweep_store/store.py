@@ -26,7 +26,7 @@ from edgekit.errors import EvidenceError, OutputError
 SUFFIX = ".sweep"
 _APPLICATION, _SCHEMA = 0x65646B73, 1  # "edks"
 _WAIT_S = 60.0
-_MOST_TEXT = 16 * 1024 * 1024
+_MOST_TEXT, _MOST_ROW_BYTES = 16 * 1024 * 1024, 1 << 28
 _TABLES = """
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, kind TEXT NOT NULL, cell TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
@@ -79,18 +79,24 @@ class SweepStore:
             if write:
                 path.parent.mkdir(parents=True, exist_ok=True)
             place = path.resolve().as_uri() + ("?mode=rwc" if write else "?mode=ro")
-            connection = sqlite3.connect(place, uri=True, timeout=_WAIT_S, isolation_level=None)
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 28)
-            store = cls(connection, path)
-            if write:
-                store._prepare()
-            store._check()
+            store = cls(sqlite3.connect(place, uri=True, timeout=_WAIT_S, isolation_level=None), path)
+            try:
+                store._begin(write=write)
+            except BaseException:
+                store.close()
+                raise
         except sqlite3.DatabaseError as error:
             kind = OutputError if write and isinstance(error, sqlite3.OperationalError) else EvidenceError
             raise kind(f"{path.name} cannot be opened as the store of a sweep", where=str(path), why=str(error)) from error
         except OSError as error:
             raise OutputError(f"cannot write {path.name}", where=str(path.parent), why=error.strerror or str(error)) from error
         return store
+
+    def _begin(self, *, write: bool) -> None:
+        self._sql.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_ROW_BYTES)
+        if write:
+            self._prepare()
+        self._check()
 
     def _prepare(self) -> None:
         """Make the tables in a new file, once, whoever comes first."""

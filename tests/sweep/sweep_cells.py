@@ -83,6 +83,7 @@ def _make(parameters, files, folder):
 
 
 def _read(parameters, files, folder):
+    time.sleep(parameters.get("seconds", 0))
     text = files["artifact"].read_text()
     label = len(text) % 10
     rows = np.array([[parameters["start"] + place, label, label, 0, -1] for place in range(parameters["count"])], np.int32)
