@@ -6,7 +6,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from edgekit.sweep.apart import end, run_apart
+from edgekit.errors import OutputError
+from edgekit.sweep.apart import end, machine, run_apart
 from edgekit.sweep.cell import Outcome, Task
 
 
@@ -28,14 +29,24 @@ class LocalExecutor:
         return self._slots
 
     def start(self, task: Task) -> None:
-        """Begin a task."""
-        thread = threading.Thread(target=self._run, args=(task,), daemon=True)
+        """Begin a task.
+
+        :raises OutputError: there is no place for its folder.
+        """
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="edgekit-cell-")
+        except OSError as error:
+            raise OutputError("there is no place for a cell's files", why=error.strerror or str(error), hint="TMPDIR names another") from error
+        thread = threading.Thread(target=self._run, args=(task, folder), daemon=True)
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
 
-    def _run(self, task: Task) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="edgekit-cell-")
-        self._ended.put((run_apart(task, Path(folder.name), self._began), folder))
+    def _run(self, task: Task, folder: "tempfile.TemporaryDirectory[str]") -> None:
+        try:
+            outcome = run_apart(task, Path(folder.name), self._began)
+        except Exception as error:  # noqa: BLE001  a full disk, no more processes: somebody waits for an answer
+            outcome = Outcome(key=task.cell.key, status="failed", error=f"{type(error).__name__}: {error}", seconds=0.0, machine=machine())
+        self._ended.put((outcome, folder))
 
     def _began(self, process: "subprocess.Popen[bytes]") -> None:
         with self._lock:

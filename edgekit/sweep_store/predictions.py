@@ -103,7 +103,7 @@ def merged(parts: Sequence[Predictions], pictures: int) -> Predictions:
         raise EvidenceError("parts of an evaluation do not belong together", what=f"{len(parts)} parts")
     rows = np.concatenate([part.rows for part in parts])
     rows = rows[rows[:, 0].argsort(kind="stable")]
-    if not np.array_equal(rows[:, 0], np.arange(pictures)):
+    if len(rows) != pictures or not np.array_equal(rows[:, 0], np.arange(len(rows))):
         raise EvidenceError("parts of an evaluation do not make a whole", what=f"{len(rows)} rows for {pictures} pictures")
     whole = Predictions(answers=parts[0].answers, rows=rows)
     unreadable = int((~whole.readable).sum())

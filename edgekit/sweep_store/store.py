@@ -127,13 +127,19 @@ class SweepStore:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        self._sql.execute("BEGIN IMMEDIATE")
+        """Make all of a change or none of it.
+
+        :raises OutputError: the disk is full, or another process has not let go of the file for a minute.
+        """
         try:
+            self._sql.execute("BEGIN IMMEDIATE")
             yield
-        except BaseException:
-            self._sql.execute("ROLLBACK")
-            raise
-        self._sql.execute("COMMIT")
+            self._sql.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise OutputError(f"{self.path.name} cannot be written", where=str(self.path.parent), why=str(error)) from error
+        finally:
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
 
     def _number(self, query: str, *values: Any) -> int:
         return int(self._sql.execute(query, values).fetchone()[0])

@@ -33,26 +33,28 @@ def _row(store: SweepStore, planned: Mapping[str, Any], wholes: dict[tuple[str, 
     row = {name: planned.get(name) for name in NAMED}
     keys = [planned["export"], *planned["evaluate"], *planned["eager"], *([planned["bench"]] if planned["bench"] else [])]
     last = {key: store.last(key) for key in keys}
-    row["status"], row["error"] = _status(last, planned)
+    row["status"], row["error"] = _status(last)
     made = last[planned["export"]]
     result = {} if made is None or made.result is None else made.result
     row |= {name: result.get(name) for name in _SAID_OF_EXPORT}
-    done = all(last[key] is not None and last[key].status == "done" for key in (*planned["evaluate"], *planned["eager"]))  # type: ignore[union-attr]
-    if planned["evaluate"] and done:
-        ours = _whole(store, tuple(planned["evaluate"]), planned["pictures"], wholes)
-        eager = _whole(store, tuple(planned["eager"]), planned["eager_pictures"], wholes)
-        row |= figures(ours, eager, _answer_of(eager, planned.get("form")))
+    evaluated = [last[key] for key in (*planned["evaluate"], *planned["eager"])]
+    if planned["evaluate"] and all(found is not None and found.status == "done" for found in evaluated):
+        try:
+            ours = _whole(store, tuple(planned["evaluate"]), planned["pictures"], wholes)
+            eager = _whole(store, tuple(planned["eager"]), planned["eager_pictures"], wholes)
+            row |= figures(ours, eager, _answer_of(eager, planned.get("form")))
+        except EvidenceError as error:
+            row["status"], row["error"] = "failed", f"evaluation: {error}"
     timed = last.get(planned["bench"]) if planned["bench"] else None
     if timed is not None and timed.status == "done" and timed.result is not None:
         row |= {name: timed.result.get(name) for name in ("p50_ms", "min_ms", "noise")}
     return row
 
 
-def _status(last: Mapping[str, Attempt | None], planned: Mapping[str, Any]) -> tuple[str, str | None]:
+def _status(last: Mapping[str, Attempt | None]) -> tuple[str, str | None]:
     failed = [found for found in last.values() if found is not None and found.status == "failed"]
     if failed:
         return "failed", f"{failed[0].kind}: {failed[0].error}"
-    del planned
     return ("done", None) if all(last.values()) else ("not done", None)
 
 
@@ -77,16 +79,18 @@ def _answer_of(eager: Predictions, form: str | None) -> int:
 
 def best(rows: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Tell of each row whether none is at least as small, as accurate and (where both were timed) as fast, and better in one of these."""
-    return [
-        row.get("accuracy") is not None and not any(_beats(other, row) for other in rows if other is not row and other.get("accuracy") is not None)
-        for row in rows
-    ]
+    known = [row for row in rows if _is_number(row.get("accuracy")) and _is_number(row.get("size_bytes"))]
+    return [any(row is one for one in known) and not any(_beats(other, row) for other in known if other is not row) for row in rows]
 
 
 def _beats(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    if one["pictures"] != other["pictures"]:  # a limit for a slow target: other pictures
+    if one.get("pictures") != other.get("pictures"):  # a limit for a slow target: other pictures
         return False
     pairs = [(one["size_bytes"], other["size_bytes"]), (-one["accuracy"], -other["accuracy"])]
-    if one.get("p50_ms") is not None and other.get("p50_ms") is not None:
+    if _is_number(one.get("p50_ms")) and _is_number(other.get("p50_ms")):
         pairs.append((one["p50_ms"], other["p50_ms"]))
     return all(mine <= theirs for mine, theirs in pairs) and any(mine < theirs for mine, theirs in pairs)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -18,7 +18,7 @@ from edgekit.sweep_store.predictions import Predictions, packed
 HERE = Path(__file__).parent
 
 
-def cell(name, *needs, act="count", artifact_of=None, alone=False, minutes=1.0, **parameters):
+def cell(name, *needs, act="count", artifact_of=None, alone=False, minutes=10.0, **parameters):
     given = {"name": name, "act": act, **parameters}
     return Cell(
         key=digest_of_values(given),
@@ -53,6 +53,12 @@ def _count(parameters, files, folder):
 
 def _sleep(parameters, files, folder):
     time.sleep(parameters["seconds"])
+    return _count(parameters, files, folder)
+
+
+def _wait(parameters, files, folder):
+    while not Path(parameters["until"]).exists():
+        time.sleep(0.05)
     return _count(parameters, files, folder)
 
 
