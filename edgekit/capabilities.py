@@ -5,10 +5,11 @@ Rewrites receive a :class:`TargetFacts` and read its limits and forms; no code b
 
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from edgekit import precision_rows
 from edgekit.errors import UnknownNameError
+from edgekit.plugins import plugin_forms
 from edgekit.precision_rows import Precision
 
 BACKENDS = ("xnnpack", "coreml", "vulkan", "portable")
@@ -153,6 +154,12 @@ _SCATTERS = Form(
 )
 _BINS = Form(rewrite="bins_by_counting", measured="no converter but torch.onnx has bucketize or searchsorted")
 _ONE_HOT = Form(rewrite="one_hot_by_comparison", measured="LiteRT's converter stops at the range check inside one_hot; a comparison is one operator")
+_SPECTRA = Form(rewrite="spectra_by_products", measured="no converter but torch.onnx takes a transform, and no runtime complex numbers")
+_RESIZES = Form(
+    rewrite="resizes_by_products", measured="resizing with antialias, and bicubic in Core ML, has no operator; positions of another resolution"
+)
+_FOLD = Form(rewrite="fold_as_transposed_conv", measured="none of them runs a fold of patches that overlap")
+_STRIDES = Form(rewrite="strides_as_indices", measured="the converter knows neither as_strided nor Tensor.unfold, or stops at ranks over 5")
 _KEPT_ROWS = Form(
     rewrite="kept_rows_by_products",
     measured="not measured by itself; takes and puts by products stay in the delegates of LiteRT and ExecuTorch, as with fixed_count_one_hot",
@@ -161,6 +168,12 @@ _KEPT_PLACES = Form(
     rewrite="kept_places_by_top_k",
     measured="not measured by itself; onnxruntime is as fast with indices, as with fixed_count_gather",
 )
+
+
+def _apart(measured: str, *names: str) -> tuple[Form, ...]:
+    """Return the rows of operators that a converter does not know, and that are written by others."""
+    return tuple(Form(rewrite=f"{name}_apart", measured=measured) for name in names)
+
 
 _COREML_VERSION = "coremltools 9.0"
 _TFLITE_VERSION = "litert-torch 0.10.0, ai-edge-litert 2.3.0"
@@ -220,6 +233,15 @@ TARGETS: tuple[TargetFacts, ...] = (
             _STABLE_SORTS,
             _SCATTERS,
             _BINS,
+            _SPECTRA,
+            _RESIZES,
+            _FOLD,
+            _STRIDES,
+            *_apart(
+                "the converter has no conversion of it, or wants arguments written out that have a default",
+                *("take_along_dim", "channel_shuffle", "rot90", "circular_pad", "rms_norm", "cosine_similarity", "cdist", "celu"),
+                *("where_other", "where_self", "log_sigmoid", "volume_avg_pool"),
+            ),
             _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
@@ -264,6 +286,16 @@ TARGETS: tuple[TargetFacts, ...] = (
             _SCATTERS,
             _BINS,
             _ONE_HOT,
+            _SPECTRA,
+            _RESIZES,
+            _FOLD,
+            _STRIDES,
+            Form(
+                rewrite="lone_products_as_matrices",
+                measured="tokens of a convolution with themselves, 16 of 16: other numbers (-2 dB); of other sizes the file does not load",
+            ),
+            *_apart("a padded one is left as mhlo.convolution, which no runtime has", "padded_transposed_conv"),
+            *_apart("the converter has no conversion of it", "einsum_with_diagonals", "diagonal", "cdist", "adaptive_max_pool"),
             Form(rewrite="top_k_by_counting", measured="a top-k whose values are read is a sort in the file, which LiteRT does not load"),
             _KEPT_ROWS,
             *_TOKENS,
@@ -308,6 +340,12 @@ TARGETS: tuple[TargetFacts, ...] = (
             _SORTS,
             _SCATTERS,
             _BINS,
+            _SPECTRA,
+            _RESIZES,
+            _FOLD,
+            *_apart("the runtime has no kernel for it", "adaptive_max_pool", "volume_avg_pool"),
+            *_apart("the delegate takes it only with its axes kept: 'amax.default only supports keep_dim == True'", "amax", "amin"),
+            *_apart("79 dB against eager: its kernel sums squares before it takes the mean away", "batch_statistics"),
             _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
@@ -344,6 +382,7 @@ TARGETS: tuple[TargetFacts, ...] = (
             _ORDER_STATISTICS,
             _STABLE_SORTS,
             _SCATTERS,
+            *_apart("torch.onnx has no conversion of it", "adaptive_max_pool", "cdist"),
             _KEPT_PLACES,
             *_TOKENS,
             *_FOLDS,
@@ -402,6 +441,15 @@ TARGETS: tuple[TargetFacts, ...] = (
             _SORTS,
             _SCATTERS,
             _BINS,
+            _SPECTRA,
+            _RESIZES,
+            _FOLD,
+            _STRIDES,
+            *_apart(
+                "the converter has no conversion of it, or of what torch makes of it",
+                *("take_along_dim", "einsum_with_diagonals", "diagonal", "batch_statistics", "cdist", "celu", "elu", "selu", "argmin"),
+                *("variance", "deviation", "unbiased_variance", "unbiased_deviation", "adaptive_max_pool", "ceil_avg_pool"),
+            ),
             _KEPT_ROWS,
             *_TOKENS,
             *_FOLDS,
@@ -416,11 +464,12 @@ def is_older(system: str, other: str) -> bool:
 
 
 def target_facts(name: str) -> TargetFacts:
-    """Return the row of a target by its name or alias.
+    """Return the row of a target by its name or alias, with the forms that other packages add.
 
     :raises UnknownNameError: no such target.
     """
     for target in TARGETS:
         if name in (target.name, target.alias):
-            return target
+            added = plugin_forms().get(target.name, ())
+            return evolve(target, forms=(*target.forms, *added)) if added else target
     raise UnknownNameError("target", name, [n for t in TARGETS for n in (t.name, t.alias) if n])

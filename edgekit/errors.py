@@ -14,6 +14,7 @@
     │   ├── PolicyError          an early-exit policy that is none, or is for another model
     │   ├── EvidenceError        a stored result for a report that is none
     │   ├── ModelSourceError     a user's file or factory that does not give a model
+    │   ├── PluginError          what another package adds to edgekit does not fit
     │   ├── PlanError            a latency plan that is none
     │   ├── ReportError          a phone's report that is none, of another run, or contradicts itself
     │   └── OutputError
@@ -164,6 +165,10 @@ class EvidenceError(BadInputError):
 
 class ModelSourceError(BadInputError):
     """A user's file or factory does not give a model."""
+
+
+class PluginError(BadInputError):
+    """What another package adds to edgekit by entry points cannot be imported, or is not what it has to be."""
 
 
 class PlanError(BadInputError):

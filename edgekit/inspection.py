@@ -76,7 +76,7 @@ def inspect_model(
 
     :raises CaptureError: it cannot be captured; the error names the user's line.
     """
-    chosen = [target_facts(target) for target in targets] or list(TARGETS)
+    chosen = [target_facts(target) for target in targets or [facts.name for facts in TARGETS]]
     listener = listener or Silent()
     with stage(listener, "build"):
         source = load_source(name, resolution=resolution, num_classes=num_classes, inputs=inputs)

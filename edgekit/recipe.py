@@ -28,6 +28,7 @@ from edgekit.capabilities import (
     target_facts,
 )
 from edgekit.errors import RecipeError, UnknownNameError, UsageError
+from edgekit.plugins import factory_of
 from edgekit.quantization.scheme import SCHEMES, Scheme, scheme_of
 
 EARLY_EXIT_FORMS = ("methods", "select", "all", "last", "exit=K", "method=K")
@@ -41,7 +42,7 @@ _PLANNED = "w8a8"
 class Recipe:
     """One model for one target at one precision. Fields left ``None`` take the target's default.
 
-    :param model: a registered name, ``module:factory`` or ``path/to/file.py:factory``.
+    :param model: a registered name, one of another package's (kept as the factory behind it), ``module:factory`` or ``path/to/file.py:factory``.
     :param target: ``coreml``, ``tflite``, ``executorch`` or ``onnx``.
     :param precision: numeric format of weights and activations inside the artifact.
     :param resolution: input height and width in pixels; the model's default when ``None``.
@@ -64,7 +65,7 @@ class Recipe:
     :raises UsageError: an option the target does not have.
     """
 
-    model: str
+    model: str = field(converter=factory_of)
     target: str
     precision: str = field(default=None)
     resolution: int | None = None

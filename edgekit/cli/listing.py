@@ -10,6 +10,7 @@ import typer
 from edgekit.capabilities import BACKENDS, DEPLOYMENT_TARGETS, TARGETS
 from edgekit.cli import console
 from edgekit.models.registry import MODELS
+from edgekit.plugins import plugin_models
 from edgekit.quantization.scheme import SCHEMES
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
@@ -27,12 +28,16 @@ def models(*, as_json: AsJson = False) -> None:
             {"name": m.name, "about": m.about, "parameters": m.parameters, "macs": m.macs, "resolution": m.resolution, "methods": list(m.methods)}
             for m in MODELS
         ]
-        console.print_json({"schema_version": 1, "command": "models", "models": rows})
+        added = [{"name": m.name, "factory": m.factory, "package": m.package} for m in plugin_models()]
+        console.print_json({"schema_version": 1, "command": "models", "models": rows, "of_packages": added})
         return
     console.print_table(
         ("model", "M parameters", "M MACs", "resolution", "methods", "about"),
         [(m.name, f"{m.parameters / 1e6:.2f}", f"{m.macs / 1e6:.0f}", str(m.resolution), ", ".join(m.methods), m.about) for m in MODELS],
     )
+    if plugin_models():
+        sys.stdout.write("\n")
+        console.print_table(("of other packages", "package", "factory"), [(m.name, m.package, m.factory) for m in plugin_models()])
     console.note("\nMACs are multiply-adds at that resolution. Your own model: edgekit export path/to/file.py:factory --target T")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.models.naming import is_factory
+from edgekit.plugins import plugin_code
 from edgekit.recipe import Recipe
 
 _OWN = Path(__file__).parents[1]
@@ -42,6 +43,7 @@ def ground() -> dict[str, str]:
     """
     return {
         "edgekit": own_digest(),
+        "plugins": plugin_code(),
         "packages": _digest_of(_packages()),
         "python": sys.version,
         "system": f"{sys.platform} {platform.machine()} {_c_library()}",

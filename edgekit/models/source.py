@@ -22,6 +22,7 @@ from edgekit.models.checkpoints import file_sha256, load_checkpoint
 from edgekit.models.inputs import TensorInput, parse_inputs, with_inputs
 from edgekit.models.naming import default_resolution, is_factory, slug_of
 from edgekit.models.registry import MODELS, model_entry
+from edgekit.plugins import factory_of
 from edgekit.recipe import portable_name
 from edgekit.user_code import user_frame
 
@@ -68,6 +69,7 @@ def load_source(
     :raises ModelSourceError: the user's file or factory does not give a model.
     :raises CheckpointError: the weights cannot be loaded.
     """
+    name = factory_of(name)
     resolution = default_resolution(name) if resolution is None else resolution
     if is_factory(name):
         if resolution < 1:

@@ -79,6 +79,10 @@ class ProgramEditor:
         node.meta.update({key: before.meta[key] for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "custom") if key in before.meta})
         return node
 
+    def shapes_only(self) -> Any:
+        """Return the context in which tensors have shapes and no values, those of the program's nodes."""
+        return self._fake_mode
+
     def erase_unused(self, node: fx.Node) -> None:
         """Remove a node nobody reads any more, and what only it read. Placeholders stay until :meth:`finish`."""
         if node.users or node.op != "call_function" or node.is_impure():

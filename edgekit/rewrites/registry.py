@@ -1,13 +1,21 @@
 """All rewrites, in the order they run. A target gets those its row in ``capabilities`` names."""
 
+from inspect import signature
+from typing import Any
+
+from edgekit.errors import PluginError
+from edgekit.plugins import plugin_rewrites
 from edgekit.rewrites.base import GraphRewrite, ModuleRewrite
 from edgekit.rewrites.batch_window_partitions import BatchWindowPartitions
 from edgekit.rewrites.bins_by_counting import BinsByCounting
+from edgekit.rewrites.composite_apart import CompositeApart
+from edgekit.rewrites.composites import COMPOSITES
 from edgekit.rewrites.dense_mask_passes import DenseMaskPasses
 from edgekit.rewrites.drop_full_slices import DropFullSlices
 from edgekit.rewrites.drop_idle_expands import DropIdleExpands
 from edgekit.rewrites.drop_key_bias import DropKeyBias
 from edgekit.rewrites.fixed_count_passes import FixedCountPassesForm
+from edgekit.rewrites.fold_as_transposed_conv import FoldAsTransposedConv
 from edgekit.rewrites.fold_attention_scale import FoldAttentionScale
 from edgekit.rewrites.fold_batch_norm import FoldBatchNorm
 from edgekit.rewrites.fold_batch_norm_forward import FoldBatchNormForward
@@ -20,6 +28,7 @@ from edgekit.rewrites.layer_norm_as_arithmetic import LayerNormAsArithmetic
 from edgekit.rewrites.layer_norm_as_convs import LayerNormAsConvs
 from edgekit.rewrites.layer_norm_as_linears import LayerNormAsLinears
 from edgekit.rewrites.linear_as_conv import LinearAsConv
+from edgekit.rewrites.lone_products_as_matrices import LoneProductsAsMatrices
 from edgekit.rewrites.merge_coincident_windows import MergeCoincidentWindows
 from edgekit.rewrites.merge_permutes import MergePermutes
 from edgekit.rewrites.merge_projections import MergeProjections
@@ -28,16 +37,19 @@ from edgekit.rewrites.one_hot_by_comparison import OneHotByComparison
 from edgekit.rewrites.order_statistics_as_quantiles import OrderStatisticsAsQuantiles
 from edgekit.rewrites.post_scale_layer_norm import PostScaleLayerNorm
 from edgekit.rewrites.quantile_by_counting import QuantileByCounting
+from edgekit.rewrites.resizes_by_products import ResizesByProducts
 from edgekit.rewrites.scatters_by_products import ScattersByProducts
 from edgekit.rewrites.select_token_early import SelectTokenEarly
 from edgekit.rewrites.sorts_by_counting import SortsByCounting
+from edgekit.rewrites.spectra_by_products import SpectraByProducts
 from edgekit.rewrites.squeezes_as_reshapes import SqueezesAsReshapes
 from edgekit.rewrites.static_attention import StaticAttention
 from edgekit.rewrites.static_router import StaticRouter
 from edgekit.rewrites.static_windows import StaticWindows
+from edgekit.rewrites.strides_as_indices import StridesAsIndices
 from edgekit.rewrites.transpose_keys import TransposeKeys
 
-MODULE_REWRITES: tuple[ModuleRewrite, ...] = (
+_MODULE_REWRITES: tuple[ModuleRewrite, ...] = (
     # A static form of the passes first, so that attention is looked at inside it; the dense mask last of them: it takes what the others cannot.
     FixedCountPassesForm("gather"),
     FixedCountPassesForm("one_hot"),
@@ -59,7 +71,7 @@ MODULE_REWRITES: tuple[ModuleRewrite, ...] = (
     BatchWindowPartitions(),
 )
 
-GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
+_GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     # First: a slice that does nothing hides neighbours from each other.
     DropFullSlices(),
     DropIdleExpands(),
@@ -74,6 +86,12 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     ScattersByProducts(),
     BinsByCounting(),
     OneHotByComparison(),
+    SpectraByProducts(),
+    ResizesByProducts(),
+    FoldAsTransposedConv(),
+    StridesAsIndices(),
+    # After those above, which compare places and choose by them. Of these one may leave what another takes: an einsum its diagonal.
+    *(CompositeApart(name) for name in COMPOSITES),
     # A target gets one of these.
     KeptRowsByProducts(),
     KeptPlacesByTopK(),
@@ -101,6 +119,27 @@ GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     LinearAsConv(),
     KeepMeanAxes(),
     SqueezesAsReshapes(),
+    # After all that add products.
+    LoneProductsAsMatrices(),
     # Last: the norm's own permutes mark it for the rewrites above.
     MergePermutes(),
 )
+
+
+def _of_packages(taking: int) -> tuple[Any, ...]:
+    """Return the rewrites that other packages add whose ``replace`` takes so many arguments: 2 of modules, 3 of graphs.
+
+    :raises PluginError: one has a name that is taken.
+    """
+    own = {rewrite.name for rewrite in _MODULE_REWRITES} | {rewrite.name for rewrite in _GRAPH_REWRITES}
+    for rewrite in plugin_rewrites():
+        if rewrite.name in own:
+            raise PluginError(
+                f"a package adds a rewrite {rewrite.name}, which there is", what=type(rewrite).__qualname__, hint="give it another name"
+            )
+    return tuple(rewrite for rewrite in plugin_rewrites() if len(signature(rewrite.replace).parameters) == taking)
+
+
+# What packages add comes first: their rewrites are given modules and programs as their authors know them.
+MODULE_REWRITES: tuple[ModuleRewrite, ...] = (*_of_packages(2), *_MODULE_REWRITES)
+GRAPH_REWRITES: tuple[GraphRewrite, ...] = (*_of_packages(3), *_GRAPH_REWRITES)

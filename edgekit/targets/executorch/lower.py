@@ -5,12 +5,14 @@ output names, which the format itself does not keep, and the metadata. It is no 
 first and only name a runtime lists.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from torch.export import ExportedProgram
 from torch.fx import Node
+from torch.utils._pytree import tree_structure, treespec_dumps
 
 from edgekit.errors import EdgekitError, LoweringError
 from edgekit.interface import MethodSpec
@@ -61,7 +63,7 @@ def _convert(job: LoweringJob) -> Any:
 def _quantized(job: LoweringJob, method: MethodSpec) -> ExportedProgram:
     """Return a method's program, quantized where the job says so."""
     if job.quantization is None:
-        return job.programs[method.name]
+        return with_flat_outputs(job.programs[method.name])
     if job.recipe.backend != "xnnpack":
         raise LoweringError(
             f"cannot write {job.quantization.scheme.name} for the {job.recipe.backend} backend",
@@ -70,7 +72,36 @@ def _quantized(job: LoweringJob, method: MethodSpec) -> ExportedProgram:
         )
     from edgekit.targets.executorch.quantize import quantized
 
-    return quantized(job.programs[method.name], method, job.quantization)
+    return quantized(with_flat_outputs(job.programs[method.name]), method, job.quantization)
+
+
+def with_flat_outputs(program: ExportedProgram) -> ExportedProgram:
+    """Return the program with its outputs in a row, where they are in a class of the user's: a file holds no Python classes."""
+    count = len(program.graph_signature.user_outputs)
+    flat = tree_structure(tuple(range(count)))
+    first, *rest = program.module_call_graph
+    if first.signature is None or not _holds_classes(first.signature.out_spec):
+        return program
+    entry = dataclasses.replace(first, signature=dataclasses.replace(first.signature, out_spec=flat))
+    return ExportedProgram(
+        root=program.graph_module,
+        graph=program.graph,
+        graph_signature=program.graph_signature,
+        state_dict=program.state_dict,
+        range_constraints=program.range_constraints,
+        module_call_graph=[entry, *rest],
+        example_inputs=program.example_inputs,
+        constants=program.constants,
+        verifiers=program.verifiers,
+    )
+
+
+def _holds_classes(spec: Any) -> bool:
+    try:
+        treespec_dumps(spec)
+    except NotImplementedError:
+        return True
+    return False
 
 
 def _partitioners(backend: str | None) -> list[Any]:
