@@ -3,6 +3,7 @@
     stage1.0.ffn.fc1    linear        one group
     stage1.0.ffn.act    activation    another
     stage1.0            add           what the block itself does between its modules
+    stage3.1.norm       norm          its mean, its differences and their products are one piece of work: a variance in 8 bits has lost the small ones
 
 Nodes that only move data belong to no group: they follow what they move.
 """
@@ -37,6 +38,7 @@ _MOVING = (
     *("detach", "slice", "select", "cat", "stack", "split", "split_with_sizes", "chunk", "unbind", "pad", "constant_pad_nd", "roll", "flip"),
     *("pixel_shuffle", "pixel_unshuffle", "dropout", "_to_copy", "to", "lift_fresh_copy", "_unsafe_view", "view_as", "unfold", "repeat"),
 )
+_OF_A_NORM = frozenset(("add", "mul", "mean", "norm"))
 _KIND_OF = {name: kind for kind, names in _BY_NAME.items() for name in names} | dict.fromkeys(_MOVING, "moving")
 
 
@@ -84,10 +86,13 @@ def groups_of(programs: Mapping[str, ExportedProgram]) -> tuple[Group, ...]:
     """Return the groups of all methods, in the order of their first nodes."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for method, program in programs.items():
-        for node in program.graph.nodes:
-            kind = kind_of(node)
-            if kind is not None and kind != "moving":
-                found.setdefault((method, site_of(node), kind), []).append(node.name)
+        worked = [(node, site_of(node), kind) for node in program.graph.nodes if (kind := kind_of(node)) is not None and kind != "moving"]
+        kinds: dict[str, set[str]] = {}
+        for _, path, kind in worked:
+            kinds.setdefault(path, set()).add(kind)
+        norms = {path for path, seen in kinds.items() if "norm" in seen and seen <= _OF_A_NORM}
+        for node, path, kind in worked:
+            found.setdefault((method, path, "norm" if path in norms else kind), []).append(node.name)
     return tuple(Group(method=method, path=path, kind=kind, nodes=tuple(nodes)) for (method, path, kind), nodes in found.items())
 
 

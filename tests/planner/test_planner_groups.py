@@ -65,3 +65,26 @@ class Counts(nn.Module):
 def test_integers_are_no_work_on_floats():
     program = capture("counts", Counts(), (torch.randn(1, 3, 4, 4),))
     assert [kind_of(node) for node in program.graph.nodes if node.op == "call_function"] == [None, None, "mul"]
+
+
+class Norm(nn.Module):
+    def forward(self, x):
+        centred = x - x.mean(1, keepdim=True)
+        return centred * torch.rsqrt((centred * centred).mean(1, keepdim=True) + 1e-6)
+
+
+class Normed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.point = Norm(), nn.Conv2d(3, 3, 1)
+
+    def forward(self, image):
+        return image + self.point(self.norm(image)) * 2
+
+
+def test_a_norm_that_is_written_out_is_one_piece_of_work():
+    found = {
+        (group.path, group.kind): len(group.nodes) for group in groups_of({"forward": capture("net", Normed().eval(), (torch.randn(1, 3, 8, 8),))})
+    }
+    assert {key: count for key, count in found.items() if key[0] == "norm"} == {("norm", "norm"): 7}
+    assert sorted(kind for path, kind in found if path != "norm") == ["add", "conv", "mul"]

@@ -144,3 +144,43 @@ def test_what_moves_data_follows_the_smaller_conversion():
 def test_an_operator_without_a_kernel_in_integers_stays():
     rows = [Row("CONV_2D", (0,), (1,)), Row("CUMSUM", (1,), (2,)), Row("CONV_2D", (2,), (3,))]
     assert following(rows, {0: True, 2: True}, dict.fromkeys(range(4), 10)) == {0, 2}
+
+
+class Tokens(nn.Module):
+    """A norm with its epsilon, and a GELU between linear layers and a transpose."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.first, self.last = nn.Conv2d(3, 32, 4, 4), nn.Linear(32, 64), nn.Linear(64, 10)
+
+    def forward(self, image):
+        x = self.stem(image).flatten(2).transpose(1, 2)
+        centred = x - x.mean(-1, keepdim=True)
+        x = centred * torch.rsqrt((centred * centred).mean(-1, keepdim=True) + 1e-6)
+        return self.last(nn.functional.gelu(self.first(x)).transpose(1, 2).mean(2))
+
+
+def test_a_function_that_is_looked_up_lies_between_integers_and_an_epsilon_in_floats(tmp_path):
+    facts, (image,) = target_facts("tflite"), _inputs(3, 1)
+    program, _ = rewritten_program("tokens", Tokens().eval(), facts, (image,))
+    spec = TensorSpec(name="image", dtype="float32", shape=(1, SIDE, SIDE, 3), layout="NHWC")
+    method = MethodSpec(name="forward", inputs=(spec,), outputs=(TensorSpec(name="logits", dtype="float32", shape=(1, 10), layout="NC"),))
+    calibration = {"forward": tuple({"image": value.numpy().transpose(0, 2, 3, 1).copy()} for value in _inputs(3))}
+    job = LoweringJob(
+        programs={"forward": program},
+        methods=(method,),
+        recipe=Recipe(model="tokens", target="tflite", precision="fp32"),
+        metadata=METADATA,
+        destination=tmp_path / "tokens.tflite",
+        quantization=Quantization(scheme=SCHEMES["w8a8"], calibration=calibration),
+    )
+    TARGET.lower(job)
+    (graph,) = read_graphs(job.destination)
+    (gelu,) = (row for row in graph.operators if row.kind == "GELU")
+    before = [row for row in graph.operators if gelu.operands[0] in row.results]
+    after = [row for row in graph.operators if gelu.results[0] in row.operands]
+    assert [row.kind for row in (*before, *after)] == ["DEQUANTIZE", "QUANTIZE"]
+    (added,) = (row for row in graph.operators if row.kind == "ADD" and any(operand.stored for operand in row.operands))
+    assert added.results[0].dtype == "float32"
+    assert graph.delegates == 1

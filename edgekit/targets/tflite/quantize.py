@@ -21,11 +21,13 @@ from edgekit.quantization.job import Quantization
 from edgekit.quantization.ranges import Histogram
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.failure import module_path
-from edgekit.targets.tflite.integers import DYNAMIC, FOUR_BITS, MOVING, PRODUCTS, STATIC, STORED, following
+from edgekit.targets.tflite.integers import DYNAMIC, FOUR_BITS, LOOKED_UP, MOVING, PRODUCTS, STATIC, STORED, following
+from edgekit.targets.tflite.pack import pack
 
 Array = np.ndarray
 _ABSENT = -1
 _LONGEST_FUSED = 4
+_EPSILON = 1e-3
 _PRODUCT = re.compile(r"conv|linear|addmm|matmul|\b[b]?mm\b")
 _UNIQUE = re.compile(rb"^(\d+)\.(\d+)(.*)$", re.DOTALL)
 
@@ -133,16 +135,24 @@ def _chosen(quantization: Quantization, method: str, operators: Sequence[_Operat
     scheme = quantization.scheme
     if scheme.activations == "int8-static":
         fixed = {
-            position: operator.kind in STATIC and not any(quantization.keeps(method, node) for node in operator.nodes)
+            position: (operator.kind in STATIC or operator.kind in LOOKED_UP)
+            and not any(quantization.keeps(method, node) for node in operator.nodes)
+            and not _adds_next_to_nothing(operator, graph, buffers)
             for position, operator in enumerate(operators)
             if operator.kind not in MOVING and operator.nodes
+        }
+        # The quantizer fails on a stored operand of another rank than the scales: "Ranks of scales (4) and zps (4) must be the same".
+        fixed |= {
+            position: False
+            for position, operator in enumerate(operators)
+            if operator.kind == "CONCATENATION" and any(_is_constant(number, graph, buffers) for number in operator.inputs)
         }
         sizes = {
             number: int(np.prod(tensor.shape))
             for number, tensor in enumerate(graph.tensors)
             if _is_float(tensor) and not _is_constant(number, graph, buffers)
         }
-        return following(operators, fixed, sizes)
+        return frozenset(position for position in following(operators, fixed, sizes) if operators[position].kind not in LOOKED_UP)
     wanted = DYNAMIC if scheme.activations == "int8-dynamic" else FOUR_BITS if scheme.weight_bits == 4 else STORED
     return frozenset(
         position
@@ -151,6 +161,14 @@ def _chosen(quantization: Quantization, method: str, operators: Sequence[_Operat
         and _is_constant(operator.inputs[1], graph, buffers)
         and not any(quantization.keeps(method, node) for node in operator.nodes)
     )
+
+
+def _adds_next_to_nothing(operator: _Operator, graph: Any, buffers: Any) -> bool:
+    """Whether a sum's stored operand is an epsilon: XNNPACK does not take scales that are more than 2^10 apart, and is cut in two there."""
+    if operator.kind not in ("ADD", "SUB"):
+        return False
+    constants = [buffers[graph.tensors[number].buffer].data for number in operator.inputs if _is_constant(number, graph, buffers)]
+    return any(len(data) == 4 and abs(float(np.frombuffer(bytes(data), "<f4")[0])) < _EPSILON for data in constants)
 
 
 def _is_float(tensor: Any) -> bool:
@@ -251,4 +269,4 @@ def _named(content: bytes, names: Sequence[Sequence[bytes]], job: LoweringJob) -
     for index, graph in enumerate(model.subgraphs):
         for number, tensor in enumerate(graph.tensors):
             tensor.name = original(tensor.name if _UNIQUE.match(tensor.name) else f"{index}.{number}".encode())
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return pack(model)
