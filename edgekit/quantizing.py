@@ -21,6 +21,7 @@ from edgekit.calibration import Draws, as_samples, calibration_inputs
 from edgekit.capabilities import TargetFacts
 from edgekit.errors import EdgekitError, ParityError
 from edgekit.interface import FORWARD, MethodSpec
+from edgekit.macs import eager_macs
 from edgekit.methods import MethodSource
 from edgekit.models.source import SourceModel
 from edgekit.planner.decide import decide
@@ -40,7 +41,9 @@ from edgekit.verification.tolerances import Tolerance, quantized_tolerance
 Array = np.ndarray
 
 _JUDGED_SLOWLY = 48
-"""Pictures to judge with where the host computes an artifact much slower than any phone."""
+"""Pictures to judge with where the host computes an artifact much slower than any phone; of a small network more, as ``_SLOW_MACS`` allow: among
+48 one picture is two points."""
+_SLOW_MACS = 48 * 10**9
 _PLANNED_ON = 64
 _BLAMED = 12
 
@@ -239,13 +242,13 @@ def _reference_of(reference: Reference, facts: TargetFacts) -> tuple[tuple[Sampl
     samples, cases, labels = reference.samples, reference.cases, reference.labels
     if facts.limit("time_on_this_host") is not False or len(samples) <= _JUDGED_SLOWLY:
         return samples, cases, labels
+    work = sum(eager_macs(case.module, case.example()).total or _SLOW_MACS for case in cases.values())
+    count = max(_JUDGED_SLOWLY, _SLOW_MACS // max(1, work))
     fewer = {
-        name: attrs.evolve(
-            case, inputs=case.inputs[:_JUDGED_SLOWLY], outputs={output: values[:_JUDGED_SLOWLY] for output, values in case.outputs.items()}
-        )
+        name: attrs.evolve(case, inputs=case.inputs[:count], outputs={output: values[:count] for output, values in case.outputs.items()})
         for name, case in cases.items()
     }
-    return samples[:_JUDGED_SLOWLY], fewer, None if labels is None else labels[:_JUDGED_SLOWLY]
+    return samples[:count], fewer, None if labels is None else labels[:count]
 
 
 def parity_of(found: Sequence[Judgement | CannotRunHere], executed_by: str, tolerance: Tolerance) -> Parity:

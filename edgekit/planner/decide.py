@@ -21,6 +21,7 @@ from edgekit.capabilities import TargetFacts
 from edgekit.evaluate import evaluate
 from edgekit.full_precision import in_full_precision
 from edgekit.interface import MethodSpec
+from edgekit.macs import program_macs
 from edgekit.planner.costs import CostTable, cost_table
 from edgekit.planner.groups import Group, groups_of, nodes_of
 from edgekit.planner.plan import Decision, Plan, read_plan
@@ -30,8 +31,10 @@ from edgekit.recipe import Recipe
 from edgekit.verification.judged import answering
 from edgekit.verification.tolerances import AGREEMENT_A_POINT
 
-_SAMPLES = 4
-"""On which sensitivity is measured; ranges of values as well."""
+_SAMPLES = (4, 24)
+"""On how many sensitivity is measured, at least and at most, and ranges of values as well: as many as ``_SAMPLED_MACS`` allow. On four pictures one
+region that IMC-Net takes for another one outweighs all rounding."""
+_SAMPLED_MACS = 4 * 10**9
 _MARGIN_SAMPLES = 64
 _DEFAULT_POINTS = 0.5
 _UNTRAINED_SQNR_DB = 20.0
@@ -75,7 +78,9 @@ def decide(
     integers = _cheapest(programs, groups, table, pinned)
     costs = _costs(programs, groups, table)
     reasons = {group.key: pinned.get(group.key, _too_slow(costs[group.key])) for group in groups if group.key not in integers}
-    recordings = {method: record(program, inputs[method][:_SAMPLES]) for method, program in programs.items()}
+    work = sum(program_macs(program).total or _SAMPLED_MACS for program in programs.values())
+    samples = min(max(_SAMPLED_MACS // max(1, work), _SAMPLES[0]), _SAMPLES[1])
+    recordings = {method: record(program, inputs[method][:samples]) for method, program in programs.items()}
     noise = {
         key: power
         for method, recording in recordings.items()
