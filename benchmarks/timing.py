@@ -28,7 +28,7 @@ def interleaved_ms(variants: Mapping[str, Callable[[], Any]], samples: int = 40)
     return times
 
 
-def row(name: str, times_ms: list[float], error: float) -> dict[str, Any]:
+def row(name: str, times_ms: list[float], error: float | None) -> dict[str, Any]:
     """Return one result: minimum, median, raw samples, and the parity of what was timed."""
     rounded = [round(value, 4) for value in times_ms]
     return {"variant": name, "min_ms": min(rounded), "median_ms": statistics.median(rounded), "max_rel_error": error, "samples_ms": rounded}

@@ -47,5 +47,38 @@ def coreml(model: nn.Module, image: Tensor, path: Path) -> None:
     ct.convert(program, minimum_deployment_target=ct.target.iOS17, skip_model_load=True).save(str(path))
 
 
+def tflite_int8(model: nn.Module, image: Tensor, path: Path) -> None:
+    """LiteRT-Torch's ``convert``, then every operator in integers by the AI Edge Quantizer's static recipe, calibrated on one image.
+
+    Its input and output are integers too.
+    """
+    from ai_edge_quantizer import quantizer, recipe
+
+    from edgekit.targets.tflite.flatbuffer import methods_of, parse
+
+    tflite(model, image, path)
+    made = quantizer.Quantizer(str(path), recipe.static_wi8_ai8())
+    (method,) = methods_of(parse(path.read_bytes()))
+    ranges = made.calibrate({method.name: [{method.inputs[0].name: image.numpy()}]})
+    path.unlink()
+    made.quantize(ranges).export_model(str(path))
+
+
+def executorch_int8(model: nn.Module, image: Tensor, path: Path) -> None:
+    """PT2E with XNNPACK's quantizer, its symmetric configuration for every operator; calibrated on one image."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+    from executorch.exir import to_edge_transform_and_lower
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    prepared = prepare_pt2e(torch.export.export(model, (image,)).module(), quantizer)
+    prepared(image)
+    program = torch.export.export(convert_pt2e(prepared), (image,))
+    path.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+
+
 EXPORTERS: dict[str, Callable[[nn.Module, Tensor, Path], None]] = {"tflite": tflite, "executorch": executorch, "onnx": onnx}
 """Those that are timed, by target. Core ML is not here: what runs it on Linux says nothing of a phone's time."""
+INTEGER_EXPORTERS: dict[str, Callable[[nn.Module, Tensor, Path], None]] = {"tflite": tflite_int8, "executorch": executorch_int8}
+"""What the vendors' tools make in 8-bit integers throughout."""
