@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from edgekit.capture import capture
+from edgekit.conditions.assembled import with_conditions
 from edgekit.conditions.chain import Chain, Exit, chain_of, line_of, needed, without_exits
 from edgekit.conditions.cut import cut
 from edgekit.conditions.decision import Decision, decision_of, is_max_softmax
@@ -34,8 +35,8 @@ _CODE = "    "  # stands between a line's place and its code
 def without_conditions(source: SourceModel, images: Sequence[Tensor]) -> tuple[SourceModel, tuple[RewriteReport, ...]]:
     """Replace a model that holds conditions by a network with exits, or without conditions, and say what was done; one without is what it was.
 
-    Registered models, those that declare their stages, and those that take other than one picture are what they are. A model that cannot be
-    captured is left to the capture of each method, which says why.
+    Registered models, those that declare their stages, and those that take other than one picture are what they are. Where Python branches on what
+    tensors hold, both ways become a condition. A model that cannot be captured otherwise is left to the capture of each method, which says why.
 
     :param images: each ``(1, 3, R, R)``; both are run on the first nine and compared.
     :raises CaptureError: it writes to its buffers. :raises RewriteError: what it computes was changed.
@@ -46,7 +47,10 @@ def without_conditions(source: SourceModel, images: Sequence[Tensor]) -> tuple[S
     try:
         program = capture(source.name, source.module, (images[0],))
     except CaptureError:
-        return source, ()
+        found = with_conditions(source.name, source.module, images[0])
+        if found is None:
+            return source, ()
+        program = found
     if not any(conditions_in(program.graph_module)):
         return source, ()
     network, reports = unconditional(source.name, program, images)

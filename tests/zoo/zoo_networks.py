@@ -186,6 +186,18 @@ class BranchyInPython(Branchy):
 
 
 @entry
+class BranchyByFloats(Branchy):
+    """One exit by a number that Python computes with: which way it goes is not known before it runs."""
+
+    def forward(self, image):
+        x = self.stages[0](image)
+        logits = self.exit(0, x)
+        if float(logits.softmax(-1).max()) * 2 > self.threshold:
+            return logits
+        return self.exit(2, self.stages[2](self.stages[1](x)))
+
+
+@entry
 class BranchyInCond(Branchy):
     """Its exits as torch.cond."""
 
