@@ -141,8 +141,21 @@ class SweepStore:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
 
+    def _asked(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a question.
+
+        :raises EvidenceError: the file is damaged.
+        """
+        try:
+            return self._sql.execute(query, values).fetchall()
+        except (sqlite3.Error, ValueError, OverflowError) as error:  # also of text that is none
+            raise EvidenceError(f"{self.path.name} cannot be read", where=str(self.path.parent), why=str(error)) from error
+
     def _number(self, query: str, *values: Any) -> int:
-        return int(self._sql.execute(query, values).fetchone()[0])
+        ((found,),) = self._asked(query, *values)
+        if not isinstance(found, int):
+            raise EvidenceError(f"{self.path.name} holds a row that no sweep wrote", what=str(found)[:80])
+        return found
 
     def record(self, attempt: Attempt, owner: str) -> bool:
         """Add an attempt and give its claim back, in one step; ``False``: the cell was done already, and this one is left out."""
@@ -172,8 +185,8 @@ class SweepStore:
         with self._writing():
             if self._number("SELECT count(*) FROM attempts WHERE key = ? AND status = 'done'", key):
                 return False
-            held = self._sql.execute("SELECT owner FROM claims WHERE key = ? AND until > ?", (key, now)).fetchone()
-            if held is not None and held[0] != owner and _may_live(held[0]):
+            held = self._asked("SELECT owner FROM claims WHERE key = ? AND until > ?", key, now)
+            if held and held[0][0] != owner and _may_live(held[0][0]):
                 return False
             self._sql.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (key, owner, now + seconds))
         return True
@@ -190,7 +203,7 @@ class SweepStore:
 
     def statuses(self) -> dict[str, str]:
         """Return by key ``done`` or ``failed``: what the last attempt came to."""
-        return dict(self._sql.execute("SELECT key, status FROM attempts ORDER BY id"))
+        return {key: status for key, status in self._asked("SELECT key, status FROM attempts ORDER BY id")}  # noqa: C416
 
     def last_id(self) -> int:
         """Return a number that every later attempt is above."""
@@ -198,7 +211,7 @@ class SweepStore:
 
     def failed_since(self, number: int) -> set[str]:
         """Return the cells of failed attempts above a number."""
-        return {row[0] for row in self._sql.execute("SELECT key FROM attempts WHERE id > ? AND status = 'failed'", (number,))}
+        return {row[0] for row in self._asked("SELECT key FROM attempts WHERE id > ? AND status = 'failed'", number)}
 
     def last(self, key: str) -> Attempt | None:
         """Return the last attempt at a cell; ``None``: there is none.
@@ -206,10 +219,10 @@ class SweepStore:
         :raises EvidenceError: the row is none that a sweep wrote.
         """
         columns = "key, kind, cell, status, result, predictions, error, seconds, machine"
-        row = self._sql.execute(f"SELECT {columns} FROM attempts WHERE key = ? ORDER BY id DESC LIMIT 1", (key,)).fetchone()  # noqa: S608
-        if row is None:
+        rows = self._asked(f"SELECT {columns} FROM attempts WHERE key = ? ORDER BY id DESC LIMIT 1", key)  # noqa: S608
+        if not rows:
             return None
-        key, kind, cell, status, result, predictions, error, seconds, machine = row
+        key, kind, cell, status, result, predictions, error, seconds, machine = rows[0]
         found = None if result is None else self._object(result)
         return Attempt(
             key=key,
@@ -225,11 +238,11 @@ class SweepStore:
 
     def durations(self) -> list[tuple[Mapping[str, Any], float]]:
         """Return what each cell that is done was, and the seconds it took."""
-        return [(self._object(cell), seconds) for cell, seconds in self._sql.execute("SELECT cell, seconds FROM attempts WHERE status = 'done'")]
+        return [(self._object(cell), seconds) for cell, seconds in self._asked("SELECT cell, seconds FROM attempts WHERE status = 'done'")]
 
     def counts(self) -> dict[str, int]:
         """Return how many attempts are done, and how many failed."""
-        return dict(self._sql.execute("SELECT status, count(*) FROM attempts GROUP BY status"))
+        return {status: count for status, count in self._asked("SELECT status, count(*) FROM attempts GROUP BY status")}  # noqa: C416
 
     def add_plan(self, name: str, plan: Mapping[str, Any]) -> None:
         """Keep what a run asks for."""
@@ -241,7 +254,7 @@ class SweepStore:
 
         :raises EvidenceError: a row is none that a sweep wrote.
         """
-        return {name: self._object(plan) for name, plan in self._sql.execute("SELECT name, plan FROM plans ORDER BY id")}
+        return {name: self._object(plan) for name, plan in self._asked("SELECT name, plan FROM plans ORDER BY id")}
 
     def _object(self, text: Any) -> dict[str, Any]:
         try:
@@ -260,8 +273,9 @@ def new_owner() -> str:
 
 def _may_live(owner: str) -> bool:
     """Whether a run may still be going on: of another machine nobody can tell, of this one a process that is gone says no."""
-    node, number, _ = owner.rsplit(" ", 2)
-    if node != platform.node():
+    node, _, rest = owner.rpartition(" ")[0].rpartition(" ")
+    number = rest if node == platform.node() and rest.isdecimal() else None
+    if number is None:
         return True
     try:
         os.kill(int(number), 0)

@@ -1,5 +1,6 @@
 """A store's table, and what reports and gates take from it."""
 
+import random
 import sqlite3
 
 import numpy as np
@@ -130,3 +131,21 @@ def test_an_artifact_is_only_found_under_its_own_name(store):
 def test_accuracy_comes_from_one_place(store, tmp_path):
     with pytest.raises(UsageError, match="--accuracy or --sweep"):
         check_budget(tmp_path / "none.toml", accuracy=object(), swept=store)
+
+
+def test_a_damaged_store_is_refused_in_words(store):
+    sound, rng, refused = store.read_bytes(), random.Random(0), 0
+    for suffix in ("-wal", "-shm"):
+        assert not store.with_name(store.name + suffix).exists()
+    for _ in range(300):
+        content = bytearray(sound)
+        for _ in range(rng.choice((1, 4, 64))):
+            place = rng.randrange(len(content))
+            content[place : place + 4] = rng.randbytes(4)
+        store.write_bytes(content[: rng.choice((len(content), len(content), rng.randrange(len(content))))])
+        try:
+            with SweepStore.open(store) as opened:
+                table.document(opened)
+        except EvidenceError:
+            refused += 1
+    assert refused > 100
