@@ -11,6 +11,7 @@ its package's code, which is trusted as far as installing it was; ``EDGEKIT_PLUG
 import hashlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -106,9 +107,20 @@ def plugin_code() -> str:
 
 
 def _entries(group: str) -> tuple[EntryPoint, ...]:
-    if os.environ.get(_SWITCH) == "off":
-        return ()
+    return () if os.environ.get(_SWITCH) == "off" else _installed(group, tuple(sys.path))
+
+
+@cache
+def _installed(group: str, places: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Read what is installed; once for each search path, since every request asks whether its model is another package's."""
+    del places
     return tuple(sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)))
+
+
+def forget() -> None:
+    """Forget what was read, after something was installed into a running process."""
+    for read in (_installed, plugin_forms, plugin_rewrites):
+        read.cache_clear()
 
 
 def _places(entry: EntryPoint) -> Iterator[Path]:

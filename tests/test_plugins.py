@@ -10,7 +10,7 @@ from edgekit import plugins
 from edgekit.capabilities import target_facts
 from edgekit.errors import PluginError
 from edgekit.export_cache.key import ground
-from edgekit.plugins import factory_of, plugin_code, plugin_forms, plugin_models, plugin_rewrites
+from edgekit.plugins import factory_of, forget, plugin_code, plugin_forms, plugin_models, plugin_rewrites
 from edgekit.recipe import Recipe
 
 NETS = """
@@ -91,11 +91,7 @@ def points(place, text, name="packaged_nets"):
     described.mkdir(exist_ok=True)
     (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
     (described / "entry_points.txt").write_text(textwrap.dedent(text))
-
-
-def forget():
-    plugin_forms.cache_clear()
-    plugin_rewrites.cache_clear()
+    forget()
 
 
 def test_nothing_is_added_where_nothing_is_installed():
