@@ -10,7 +10,7 @@ help:
 	@echo "make demo       set up, export emov2-5m to five targets, classify a photograph with each"
 	@echo "make test       set up, lint, check types and imports, run the tests"
 	@echo "make test-apps  compile and test what runs on phones, as far as this machine can; skips what it has no tools for"
-	@echo "make test-zoo   export 70 small modules to five targets, and print what is refused, by whom and why"
+	@echo "make test-zoo   export 75 small modules and 25 public networks to five targets, and print what is refused, by whom and why"
 	@echo "make setup      a virtual environment in .venv with everything pinned"
 	@echo "make benchmark  time edgekit's artifacts against the vendors' plain exports (one core, minutes)"
 
@@ -39,9 +39,10 @@ test-apps: setup
 test-apps-quick: setup
 	@$(BIN)/python tools/test_apps.py --fetch kotlin,names,ktlint --minutes 8
 
-# Every module of the zoo, every target: an hour of processor time. What is refused is printed with the reason.
+# Every module of the zoo, then public networks, every target: an hour of processor time. What is refused is printed with the reason.
 test-zoo: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_table.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_public.py --output build/zoo_public.json
 
 lint: setup
 	$(BIN)/ruff check --no-cache .

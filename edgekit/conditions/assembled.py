@@ -165,7 +165,7 @@ def _program(root: fx.GraphModule, joined: _Ways, first: ExportedProgram, struct
     """Return the graph as a program that takes the image and returns what the model returns."""
     specs: list[InputSpec] = []
     state: dict[str, Tensor] = {}
-    constants: dict[str, Tensor] = {}
+    constants: dict[str, Any] = {}
     for name, (spec, value) in joined.constants.items():
         target = str(spec.target).removeprefix(_AROUND) if spec.kind is not InputKind.CONSTANT_TENSOR else name
         specs.append(InputSpec(spec.kind, TensorArgument(name=name), target, spec.persistent))

@@ -9,8 +9,9 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import asdict, frozen
 
@@ -44,12 +45,12 @@ def entries() -> Iterator[tuple[str, str]]:
             yield name, f"{HERE / file}:{name}"
 
 
-def export(name: str, factory: str, target: str) -> Outcome:
+def export(name: str, factory: str, target: str, resolution: int = RESOLUTION) -> Outcome:
     """Export one module to one target."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            (done,) = edgekit.export(factory, targets=[target], precision="fp32", resolution=RESOLUTION, output_dir=folder).artifacts
+            (done,) = edgekit.export(factory, targets=[target], precision="fp32", resolution=resolution, output_dir=folder).artifacts
         except EdgekitError as error:
             said = "\n".join([error.summary, *(f"{label}: {text}" for label, text in error.parts)])
             return Outcome(name=name, target=target, passed=False, stage=type(error).__name__, said=said, seconds=time.perf_counter() - start)
@@ -77,6 +78,16 @@ def show(outcomes: Sequence[Outcome], targets: Sequence[str]) -> None:
     for outcome in outcomes:
         if not outcome.passed:
             print(f"\n{outcome.name}, {outcome.target}: {outcome.said}")
+
+
+def show_counts(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print how many of the rows of each target passed, and below what stopped the others."""
+    for target in dict.fromkeys(row["target"] for row in rows):
+        there = [row for row in rows if row["target"] == target]
+        print(f"{target}: {sum(row['passed'] for row in there)} of {len(there)}")
+    for row in rows:
+        if not row["passed"]:
+            print(f"\n{row['name']}, {row['target']}: {row['said']}")
 
 
 def main() -> None:
