@@ -25,11 +25,12 @@ from edgekit.sweep_store.store import SweepStore
 
 SHARDS = 7
 EXPORT_S, SHARD_S = (13.0, 17.0, 24.0, 90.0, 240.0, 580.0), (20.0, 25.0, 30.0, 40.0)
-"""Without a store: exports of networks of 0.5 to 2 million parameters, in floats and calibrated; shards of 2,500 pictures."""
+"""Without a store: exports of networks of 0.5 to 2 million parameters, in floats (measured), with 8-bit weights and calibrated (guessed; the last is
+measured, chase-nano's on ExecuTorch); shards of 2,500 pictures (guessed)."""
 ARTIFACT_BYTES, PREDICTION_BYTES = 3_000_000, 12_000
 LINK_BYTES_PER_S = 10e9 / 8
 RAY_S = 0.005
-"""What Ray takes for a task beside its work: its documentation and others' measurements say a few milliseconds; the head has them one by one."""
+"""What Ray takes of the head for a task beside its work: assumed, not measured."""
 DOLLARS_PER_NODE_HOUR = 0.17
 """Four virtual processors of a public cloud, on demand; one cell at a time is counted on each."""
 
