@@ -20,7 +20,7 @@ def pack(model: Any) -> bytes:
     """
     import flatbuffers
 
-    class Builder(flatbuffers.Builder):  # type: ignore[misc]  # it has no types
+    class Builder(flatbuffers.Builder):
         def __init__(self) -> None:
             super().__init__(_FIRST_BYTES)
             self._written: dict[tuple[str, bytes], int] = {}
