@@ -14,13 +14,15 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from edgekit.errors import PluginError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 MODELS, REWRITES, FORMS = "edgekit.models", "edgekit.rewrites", "edgekit.forms"
 _SWITCH = "EDGEKIT_PLUGINS"
@@ -106,13 +108,15 @@ def plugin_code() -> str:
     return total.hexdigest()
 
 
-def _entries(group: str) -> tuple[EntryPoint, ...]:
+def _entries(group: str) -> "tuple[EntryPoint, ...]":
     return () if os.environ.get(_SWITCH) == "off" else _installed(group, tuple(sys.path))
 
 
 @cache
-def _installed(group: str, places: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+def _installed(group: str, places: tuple[str, ...]) -> "tuple[EntryPoint, ...]":
     """Read what is installed; once for each search path, since every request asks whether its model is another package's."""
+    from importlib.metadata import entry_points
+
     del places
     return tuple(sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)))
 
@@ -123,7 +127,7 @@ def forget() -> None:
         read.cache_clear()
 
 
-def _places(entry: EntryPoint) -> Iterator[Path]:
+def _places(entry: "EntryPoint") -> Iterator[Path]:
     """Yield the folder, or the file, of the package that an entry point is in; its code is not run."""
     try:
         spec = importlib.util.find_spec(entry.module.partition(".")[0])
@@ -135,7 +139,7 @@ def _places(entry: EntryPoint) -> Iterator[Path]:
         yield Path(spec.origin)
 
 
-def _loaded(entry: EntryPoint) -> Any:
+def _loaded(entry: "EntryPoint") -> Any:
     try:
         return entry.load()
     except Exception as error:
@@ -147,7 +151,7 @@ def _loaded(entry: EntryPoint) -> Any:
         ) from error
 
 
-def _misfit(entry: EntryPoint, found: object, wanted: str) -> PluginError:
+def _misfit(entry: "EntryPoint", found: object, wanted: str) -> PluginError:
     return PluginError(
         f"what {_package(entry)} adds to edgekit does not fit",
         what=f"{entry.group}: {entry.name} = {entry.value} is {type(found).__name__}",
@@ -156,5 +160,5 @@ def _misfit(entry: EntryPoint, found: object, wanted: str) -> PluginError:
     )
 
 
-def _package(entry: EntryPoint) -> str:
+def _package(entry: "EntryPoint") -> str:
     return entry.dist.name if entry.dist is not None else entry.module.partition(".")[0]
