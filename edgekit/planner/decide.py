@@ -58,10 +58,12 @@ def decide(
     calibration: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     trained: bool | None,
+    above_db: float = 0.0,
 ) -> Plan:
     """Return the plan that a recipe pins, or make one.
 
     :param model: its name, without a folder. :param calibration: by method, inputs as the programs take them.
+    :param above_db: what to expect at least, whatever the limit: a plan that expected less was measured and did not keep it.
     :raises BadInputError: the plan is for another network, target or precision.
     """
     groups = groups_of(programs)
@@ -88,7 +90,7 @@ def decide(
     }
     savings = {key: sum(floats - integers for floats, integers in pairs if integers != math.inf) for key, pairs in costs.items()}
     # Methods in a row hand their errors on: each gets its share.
-    wanted = 10 ** (-(limit_db + _HEADROOM_DB) / 10) / len(programs)
+    wanted = 10 ** (-max(limit_db + _HEADROOM_DB, above_db) / 10) / len(programs)
     weighty = [group for group in groups if group.kind in WITH_WEIGHTS and _float_bytes(programs, group)]
     widens = bool(kinds) if table is None else table.widens_weights
     stores = widens and max(_together(recordings, [], weighty), default=0.0) <= wanted / 2
@@ -123,7 +125,7 @@ def decide(
         model=model,
         target=facts.name,
         precision=recipe.precision,
-        limit=limit,
+        limit=limit | ({"above_db": round(above_db, 2)} if above_db else {}),
         expected_sqnr_db=round(_db(expected * len(programs)), 2),
         costs=None if table is None else table.provenance,
         groups=rows,

@@ -38,7 +38,7 @@ _MOVING = (
     *("detach", "slice", "select", "cat", "stack", "split", "split_with_sizes", "chunk", "unbind", "pad", "constant_pad_nd", "roll", "flip"),
     *("pixel_shuffle", "pixel_unshuffle", "dropout", "_to_copy", "to", "lift_fresh_copy", "_unsafe_view", "view_as", "unfold", "repeat"),
 )
-_OF_A_NORM = frozenset(("add", "mul", "mean", "norm"))
+_OF_A_NORM = frozenset(("add", "mul", "mean", "linear", "norm"))  # a mean may be written as a product
 _KIND_OF = {name: kind for kind, names in _BY_NAME.items() for name in names} | dict.fromkeys(_MOVING, "moving")
 
 

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
+_PARTS = 10**6
+"""Of a unit, in which costs are compared."""
+
 
 @frozen
 class Cost:
@@ -28,15 +31,19 @@ def integer_operators(costs: Mapping[str, Cost], conversions: Iterable[tuple[str
     """
     import networkx as nx
 
+    def whole(paid: float) -> int:
+        # In floats sums are rounded in the order of a set, which differs from process to process, and with them which of two equal cuts is found.
+        return round(paid * _PARTS)
+
     graph = nx.DiGraph()
     graph.add_nodes_from(("integers", "floats"))
     for name, cost in costs.items():
         # An edge is paid for by the operator on its far side; one without a capacity cannot be cut.
         for edge, paid in ((("integers", (name,)), cost.floats), (((name,), "floats"), cost.integers)):
-            graph.add_edge(*edge, **({} if paid == float("inf") else {"capacity": paid}))
+            graph.add_edge(*edge, **({} if paid == float("inf") else {"capacity": whole(paid)}))
     for one, other, paid in conversions:
         for start, end in (((one,), (other,)), ((other,), (one,))):
-            before = graph.get_edge_data(start, end, default={"capacity": 0.0})["capacity"]
-            graph.add_edge(start, end, capacity=before + paid)
+            before = graph.get_edge_data(start, end, default={"capacity": 0})["capacity"]
+            graph.add_edge(start, end, capacity=before + whole(paid))
     _, (integers, _) = nx.minimum_cut(graph, "integers", "floats")
     return frozenset(node[0] for node in integers if isinstance(node, tuple))
