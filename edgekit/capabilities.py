@@ -344,7 +344,6 @@ TARGETS: tuple[TargetFacts, ...] = (
             _RESIZES,
             _FOLD,
             *_apart("the runtime has no kernel for it", "adaptive_max_pool", "volume_avg_pool"),
-            *_apart("the delegate takes it only with its axes kept: 'amax.default only supports keep_dim == True'", "amax", "amin"),
             *_apart("79 dB against eager: its kernel sums squares before it takes the mean away", "batch_statistics"),
             _KEPT_ROWS,
             *_TOKENS,
