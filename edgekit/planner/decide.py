@@ -41,6 +41,8 @@ _UNTRAINED_SQNR_DB = 20.0
 """Of a network whose classes are chance, so that no points can be counted."""
 _HEADROOM_DB = 1.0
 """How much better than the limit a plan has to be: it is measured on few samples, and the target's arithmetic differs in rounding."""
+_NS_A_BYTE = 0.1
+"""What reading a weight takes, of 10 GB/s."""
 _ROUNDS = 8
 _OUTSIDE = "outside"
 _NO_INTEGERS = "the runtime has no such operator in integers"
@@ -88,7 +90,7 @@ def decide(
         for method, recording in recordings.items()
         for key, power in noise_by_group(recording, method, [group for group in groups if group.key in integers]).items()
     }
-    savings = {key: sum(floats - integers for floats, integers in pairs if integers != math.inf) for key, pairs in costs.items()}
+    savings = _savings(programs, groups, table, costs, integers)
     # Methods in a row hand their errors on: each gets its share.
     wanted = 10 ** (-max(limit_db + _HEADROOM_DB, above_db) / 10) / len(programs)
     weighty = [group for group in groups if group.kind in WITH_WEIGHTS and _float_bytes(programs, group)]
@@ -116,7 +118,7 @@ def decide(
             why=None if group.key in integers else reasons[group.key],
             sqnr_db=round(_db(noise[group.key]), 2) if group.key in noise else None,
             weight_bits=None if group not in weighty else 8 if stores or group.key in integers else 32,
-            cost_ms=None if table is None or group.key in integers else round(savings[group.key] / 1e6, 4),
+            cost_ms=None if table is None or group.key in integers else round(_saved_ns(costs[group.key]) / 1e6, 4),
             cost_bytes=0 if stores or group.key in integers or group not in weighty else _float_bytes(programs, group),
         )
         for group in groups
@@ -242,6 +244,30 @@ def _dropped(noise: Mapping[Key, float], integers: frozenset[Key], savings: Mapp
             continue  # it would save nothing worth its time
         total -= noise[key]
         found.append(key)
+    return found
+
+
+def _saved_ns(costs: Sequence[tuple[float, float]]) -> float:
+    return sum(floats - integers for floats, integers in costs if integers != math.inf)
+
+
+def _savings(
+    programs: Mapping[str, ExportedProgram],
+    groups: Sequence[Group],
+    table: CostTable | None,
+    costs: Mapping[Key, Sequence[tuple[float, float]]],
+    integers: frozenset[Key],
+) -> dict[Key, float]:
+    """Return what a group saves in integers among others that are, in ns: its own time, conversions on either side, its weights' way from memory."""
+    found = {group.key: _saved_ns(costs[group.key]) + _NS_A_BYTE * _float_bytes(programs, group) for group in groups}
+    if table is None:
+        return found
+    labels = {"\0".join(key): key for key in found}
+    for method, program in programs.items():
+        for one, other, paid in _conversions(program, working(program), nodes_of(groups, method), table):
+            for own, neighbour in ((one, other), (other, one)):
+                if own in labels and neighbour != _OUTSIDE and labels.get(neighbour, labels[own]) in integers:
+                    found[labels[own]] += paid
     return found
 
 

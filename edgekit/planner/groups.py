@@ -3,6 +3,7 @@
     stage1.0.ffn.fc1    linear        one group
     stage1.0.ffn.act    activation    another
     stage1.0            add           what the block itself does between its modules
+    features.0          conv          a clamp or a ReLU behind a product goes with it: runtimes compute both at once, and its range is the product's
     stage3.1.norm       norm          its mean, its differences and their products are one piece of work: a variance in 8 bits has lost the small ones
 
 Nodes that only move data belong to no group: they follow what they move.
@@ -38,6 +39,9 @@ _MOVING = (
     *("detach", "slice", "select", "cat", "stack", "split", "split_with_sizes", "chunk", "unbind", "pad", "constant_pad_nd", "roll", "flip"),
     *("pixel_shuffle", "pixel_unshuffle", "dropout", "_to_copy", "to", "lift_fresh_copy", "_unsafe_view", "view_as", "unfold", "repeat"),
 )
+CLIPS = frozenset(("relu", "relu6", "hardtanh", "clamp"))
+"""What cuts off, and is fused into what is in front of it."""
+_CLIPPED = frozenset(("conv", "depthwise", "linear", "matmul", "add"))
 _OF_A_NORM = frozenset(("add", "mul", "mean", "linear", "norm"))  # a mean may be written as a product
 _KIND_OF = {name: kind for kind, names in _BY_NAME.items() for name in names} | dict.fromkeys(_MOVING, "moving")
 
@@ -91,9 +95,19 @@ def groups_of(programs: Mapping[str, ExportedProgram]) -> tuple[Group, ...]:
         for _, path, kind in worked:
             kinds.setdefault(path, set()).add(kind)
         norms = {path for path, seen in kinds.items() if "norm" in seen and seen <= _OF_A_NORM}
+        keys: dict[fx.Node, tuple[str, str, str]] = {}
         for node, path, kind in worked:
-            found.setdefault((method, path, "norm" if path in norms else kind), []).append(node.name)
+            product = clipped_product(node)
+            keys[node] = (method, path, "norm" if path in norms else kind) if product is None else keys[product]
+            found.setdefault(keys[node], []).append(node.name)
     return tuple(Group(method=method, path=path, kind=kind, nodes=tuple(nodes)) for (method, path, kind), nodes in found.items())
+
+
+def clipped_product(node: fx.Node) -> fx.Node | None:
+    """Return the product whose values a clip alone reads, and is fused into; ``None`` for any other node."""
+    source = node.args[0] if node.args and name_of(node) in CLIPS else None
+    alone = isinstance(source, fx.Node) and len(source.users) == 1 and kind_of(source) in _CLIPPED
+    return source if alone and isinstance(source, fx.Node) else None
 
 
 def nodes_of(groups: Sequence[Group], method: str) -> dict[str, Group]:

@@ -23,7 +23,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from edgekit.evaluate import output_names
-from edgekit.planner.groups import Group, kind_of, nodes_of
+from edgekit.planner.groups import Group, clipped_product, kind_of, nodes_of
 from edgekit.quantization.ranges import Histogram
 
 _PROBES = 8
@@ -105,6 +105,10 @@ def record(program: ExportedProgram, inputs: Sequence[tuple[Tensor, ...]]) -> Re
         for row in inputs:
             run.go(row)
     ranges = {name: histogram.range() for name, histogram in seen.items()}
+    # A runtime rounds what a clip leaves of a product, not the product: 8 bits over all that is cut off would leave few for the rest.
+    ranges |= {
+        product.name: ranges[node.name] for node in program.graph.nodes if (product := clipped_product(node)) is not None and node.name in ranges
+    }
     return Recording(program, tuple(inputs), ranges, tuple(output_names(program)))
 
 
@@ -128,6 +132,7 @@ def _noise_on(
     """Return the relative error power of each group on one sample."""
     errors: dict[tuple[str, str, str], list[tuple[Tensor, Tensor]]] = {}  # by group, values and their rounding errors
     constants = _constants(recording.program)
+    clipped = {product.name for node in recording.program.graph.nodes if (product := clipped_product(node)) is not None}  # rounded once, behind
 
     def note(group: Group, value: Tensor, coarse: Tensor) -> Tensor:
         errors.setdefault(group.key, []).append((value, coarse - value.detach()))
@@ -139,13 +144,13 @@ def _noise_on(
             return value
         if source.name in constants:
             return note(group, _leaf(value), _rounded_weight(value)) if _is_weight(group, value) else value
-        bounds = recording.ranges.get(source.name)
+        bounds = None if source.name in clipped else recording.ranges.get(source.name)
         # A view, because the others who read the value are another group's.
         return value if bounds is None else note(group, _tracked(value).view_as(value), rounded(value.detach(), bounds))
 
     def wrote(node: fx.Node, value: Any) -> Any:
         group = group_of.get(node.name)
-        if group is None or not isinstance(value, Tensor) or not value.is_floating_point():
+        if group is None or not isinstance(value, Tensor) or not value.is_floating_point() or node.name in clipped:
             return value
         return note(group, _tracked(value), rounded(value.detach(), recording.ranges[node.name]))
 

@@ -88,3 +88,20 @@ def test_a_norm_that_is_written_out_is_one_piece_of_work():
     }
     assert {key: count for key, count in found.items() if key[0] == "norm"} == {("norm", "norm"): 7}
     assert sorted(kind for path, kind in found if path != "norm") == ["add", "conv", "mul"]
+
+
+class Clipped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fused, self.shared = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+    def forward(self, image):
+        x = nn.functional.relu6(self.fused(image))
+        y = self.shared(x)
+        return nn.functional.relu(y) * y
+
+
+def test_a_clip_goes_with_the_product_that_it_alone_reads():
+    found = {group.path: len(group.nodes) for group in groups_of({"forward": capture("net", Clipped().eval(), (torch.randn(1, 3, 8, 8),))})}
+    assert found["fused"] == 2
+    assert found["shared"] == 1
