@@ -102,6 +102,27 @@ def exports(evidence: Evidence) -> Iterable[str]:
     yield from _table(("all exits of chase-imagenet, as methods", "export, proof included", "peak memory", "executed by"), rows)
 
 
+def quantized(evidence: Evidence) -> Iterable[str]:
+    """Yield what quantizing cost on pictures that no export has seen: points of accuracy, answers that stayed, the file."""
+    named = {**TARGETS, "coreml": "Core ML", "coreai": "Core AI"}
+    rows = []
+    for source in evidence.of(BENCHMARK):
+        if source.entry.text("benchmark") == "quantized accuracy":
+            rows += [
+                (
+                    (row.text("model") or "?").removesuffix(".py:build").replace("_", "-"),
+                    f"{named.get(row.text('target') or '', '?')}, {row.text('precision')}",
+                    f"{row.integer('pictures') or 0:,}",
+                    f"{100 * (row.number('eager_accuracy') or 0):.1f}%",
+                    f"{row.number('drop_points') or 0:+.2f}",
+                    f"{100 * (row.number('agreement') or 0):.1f}%",
+                    f"{(row.integer('size_bytes') or 0) / 1e6:.2f} MB",
+                )
+                for row in source.entry.entries("results")
+            ]
+    yield from _table(("", "quantized for", "pictures", "eager", "points lost", "same class", "file"), sorted(rows))
+
+
 def lint(evidence: Evidence) -> Iterable[str]:
     """Yield what the accelerator's rules find in Core ML Tools' own export and in edgekit's."""
     for source in evidence.of(BENCHMARK):
@@ -195,6 +216,7 @@ TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "exits": exits,
     "exports": exports,
     "lint": lint,
+    "quantized": quantized,
     "vendors": vendors,
 }
 
