@@ -215,17 +215,6 @@ def adaptive_max_pool(x: Tensor, output_size: Sequence[int]) -> Tensor:
     return x
 
 
-def adaptive_avg_pool(x: Tensor, output_size: Sequence[int]) -> Tensor:
-    """Means of each window's rows, then of its columns."""
-    if all(size % wanted == 0 for size, wanted in zip(x.shape[-2:], output_size, strict=True)):
-        raise NotApart("its windows are of one size")
-    for axis, wanted in ((-2, output_size[0]), (-1, output_size[1])):
-        size = x.shape[axis]
-        windows = [(place * size // wanted, -((place + 1) * size // -wanted)) for place in range(wanted)]
-        x = torch.cat([x.narrow(axis, start, end - start).mean(axis, keepdim=True) for start, end in windows], axis)
-    return x
-
-
 def ceil_avg_pool(
     x: Tensor,
     kernel_size: Sequence[int],
@@ -252,24 +241,6 @@ def ceil_avg_pool(
         inside = torch.clamp(s - t * torch.arange(n, dtype=x.dtype), max=k)
         y = y * (k / inside).reshape([-1, 1] if axis == -2 else [-1])
     return y
-
-
-def amax(x: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:  # noqa: FBT001, FBT002
-    """The largest with the axes kept, which are dropped afterwards."""
-    return _without_axes(torch.amax, x, dim, keepdim=keepdim)
-
-
-def amin(x: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:  # noqa: FBT001, FBT002
-    """The smallest with the axes kept, which are dropped afterwards."""
-    return _without_axes(torch.amin, x, dim, keepdim=keepdim)
-
-
-def _without_axes(extreme: Callable[..., Tensor], x: Tensor, dim: Any, *, keepdim: bool) -> Tensor:
-    if keepdim:
-        raise NotApart("it keeps its axes")
-    axes = [dim] if isinstance(dim, int) else list(dim) or list(range(x.dim()))
-    gone = {axis % x.dim() for axis in axes}
-    return extreme(x, axes, keepdim=True).reshape([size for axis, size in enumerate(x.shape) if axis not in gone])
 
 
 def volume_avg_pool(
@@ -333,11 +304,8 @@ COMPOSITES: dict[str, tuple[Any, Callable[..., Tensor]]] = {
     "where_other": (_ATEN.where.ScalarOther, where_other),
     "where_self": (_ATEN.where.ScalarSelf, where_self),
     "argmin": (_ATEN.argmin.default, argmin),
-    "amax": (_ATEN.amax.default, amax),
-    "amin": (_ATEN.amin.default, amin),
     "volume_avg_pool": (_ATEN.avg_pool3d.default, volume_avg_pool),
     "adaptive_max_pool": (_ATEN.adaptive_max_pool2d.default, adaptive_max_pool),
-    "adaptive_avg_pool": (_ATEN.adaptive_avg_pool2d.default, adaptive_avg_pool),
     "padded_transposed_conv": (_ATEN.conv_transpose2d.input, padded_transposed_conv),
     "ceil_avg_pool": (_ATEN.avg_pool2d.default, ceil_avg_pool),
 }

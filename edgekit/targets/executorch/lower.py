@@ -99,7 +99,7 @@ def with_flat_outputs(program: ExportedProgram) -> ExportedProgram:
 def _holds_classes(spec: Any) -> bool:
     try:
         treespec_dumps(spec)
-    except NotImplementedError:
+    except NotImplementedError:  # what torch cannot write down, ExecuTorch cannot either: a class that nobody registered
         return True
     return False
 
