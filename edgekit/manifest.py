@@ -1,7 +1,7 @@
 """What a manifest says, put together from the parts of an export, and read back."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -10,19 +10,21 @@ from edgekit.capabilities import TargetFacts
 from edgekit.errors import ArtifactError
 from edgekit.installed import tool_versions
 from edgekit.interface import MethodSpec, Preprocessing, TensorSpec
-from edgekit.models.source import SourceModel
 from edgekit.policy.section import KEY, ExitSection
 from edgekit.recipe import Recipe
 from edgekit.rewrites.report import RewriteReport
-from edgekit.targets.base import Inspection
-from edgekit.verification.parity import Parity
+
+if TYPE_CHECKING:  # they bring torch, which a process that only reads artifacts need not wait for
+    from edgekit.models.source import SourceModel
+    from edgekit.targets.base import Inspection
+    from edgekit.verification.parity import Parity
 
 
 def build_document(
     *,
     recipe: Recipe,
     facts: TargetFacts,
-    source: SourceModel,
+    source: "SourceModel",
     file_name: str,
     sha256: str,
     size: int,
@@ -30,10 +32,10 @@ def build_document(
     methods: tuple[MethodSpec, ...],
     rewrites: tuple[RewriteReport, ...],
     origins: dict[str, Any],
-    inspection: Inspection,
+    inspection: "Inspection",
     macs: Mapping[str, int | None],
     bytes_moved: Mapping[str, int | None],
-    parity: Parity,
+    parity: "Parity",
     quantization: Mapping[str, Any] | None = None,
     notes: tuple[str, ...] = (),
     exits: ExitSection | None = None,
