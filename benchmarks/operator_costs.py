@@ -39,6 +39,7 @@ from edgekit.verification.cases import Case
 SHORT, LONG = 2, 6
 SIZES = ((64, 28), (192, 14))
 """Channels, and the side of the image: tokens where an operator takes tokens."""
+STEM_SIZES = ((24, 112), (32, 112))
 DEPTHWISE_SIZES = ((192, 28), (640, 14))
 """Mobile networks have them where they are wide. In floats XNNPACK is twice as fast on x86 while the weights stay in the first cache (3x3 of 64
 channels: 0.03 ns a multiply-add), and no faster than in integers where they do not."""
@@ -53,6 +54,7 @@ class Chain(nn.Module):
         self.stem = nn.Conv2d(3, channels, 1)
         made: Callable[[], nn.Module] = {
             "conv": lambda: nn.Conv2d(channels, channels, 1),
+            "stem": lambda: nn.Conv2d(3, channels, 3, padding=1),
             "depthwise": lambda: nn.Conv2d(channels, channels, 5, padding=2, groups=channels),
             "linear": lambda: nn.Linear(channels, channels),
         }.get(kind, nn.Identity)
@@ -82,10 +84,11 @@ class Chain(nn.Module):
             "pool": lambda: F.max_pool2d(x, 3, 1, 1),
             "norm": lambda: F.layer_norm(x, x.shape[-1:]),
             "softmax": lambda: x.softmax(-1),
+            "stem": lambda: F.relu(layer(x[:, :3])),
         }.get(self.kind, lambda: F.relu(layer(x)))()  # fused into the operator; without it layers in a row would be merged
 
 
-KINDS = ("conv", "depthwise", "linear", "matmul", "add", "mul", "mul, every second", "activation", "gelu", "mean", "pool", "norm", "softmax")
+KINDS = ("conv", "stem", "depthwise", "linear", "matmul", "add", "mul", "mul, every second", "activation", "gelu", "mean", "pool", "norm", "softmax")
 
 
 def main() -> int:
@@ -135,8 +138,8 @@ def table(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def measured(target: str, kind: str, samples: int) -> dict[str, Any]:
     """Return one kind's row."""
     per: dict[str, list[float]] = {"fp32": [], "w8a8": []}
-    unit = "mac" if kind in ("conv", "depthwise", "linear", "matmul") else "value"
-    for channels, side in DEPTHWISE_SIZES if kind == "depthwise" else SIZES:
+    unit = "mac" if kind in ("conv", "stem", "depthwise", "linear", "matmul") else "value"
+    for channels, side in {"depthwise": DEPTHWISE_SIZES, "stem": STEM_SIZES}.get(kind, SIZES):
         with tempfile.TemporaryDirectory() as place:
             runs, work = {}, {}
             for length in (SHORT, LONG):

@@ -4,12 +4,14 @@
      "ns": {"conv": {"per": "mac", "fp32": 0.021, "w8a8": 0.006}, "softmax": {"per": "value", "fp32": 1.1, "w8a8": null},
             "gelu": {"per": "value", "fp32": 1.4, "w8a8": null}, "convert": {"per": "value", "ns": 0.3}}}
 
-A row is of a kind of work, or of one operator that is not like the others of its kind.
+A row is of a kind of work, or of one operator that is not like the others of its kind. ``stem`` is a convolution of fewer than eight input
+channels, like a network's first: products in integers take eight of them at once, or four, and are mostly idle there.
 Another machine has other nanoseconds; what decides is which precision is faster, and by how much compared with a conversion.
 ``benchmarks/operator_costs.py`` measures a table again.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -23,6 +25,8 @@ from edgekit.planner.groups import kind_of, name_of
 from edgekit.rewrites.graph import shape_of
 
 _CANNOT = float("inf")
+_STEM = "stem"
+_FULL_STEP = 8
 
 
 @frozen(kw_only=True)
@@ -45,7 +49,8 @@ class CostTable:
     def of(self, node: fx.Node, program: ExportedProgram) -> tuple[float, float]:
         """Return what a node costs in floats and in integers, in ns; infinite in integers where the runtime has no such operator."""
         kind = kind_of(node)
-        row = self.ns.get(name_of(node), self.ns.get(str(kind)))
+        row = self.ns.get(_STEM) if kind == "conv" and _is_stem(node) else None
+        row = row or self.ns.get(name_of(node), self.ns.get(str(kind)))
         if row is None:
             return (0.0, 0.0) if kind == "moving" else (0.0, _CANNOT)
         work = (node_macs(node, program.graph_module) or 0) if row["per"] == "mac" else _values(node)
@@ -59,6 +64,12 @@ def cost_table(target: str) -> CostTable | None:
         return None
     document = json.loads(file.read_text(encoding="utf-8"))
     return CostTable(target=target, ns=document["ns"], provenance=document["measured"], widens_weights=document.get("widens_weights", False))
+
+
+def _is_stem(node: fx.Node) -> bool:
+    """Whether a convolution sums over fewer channels than products in integers take at once, at more than one place each."""
+    weight = shape_of(node.all_input_nodes[1])
+    return len(weight) == 4 and weight[1] < _FULL_STEP and math.prod(weight[2:]) > 1
 
 
 def _values(node: fx.Node) -> int:
