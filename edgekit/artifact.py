@@ -136,7 +136,7 @@ def update_manifest(artifact: Path, change: Callable[[Manifest], dict[str, Any]]
     place = manifest_path(artifact)
     with staging(artifact.parent) as staged:
         try:
-            with _locked(artifact.parent) as folder:  # an export must not put another pair here in between
+            with locked_folder(artifact.parent) as folder:  # an export must not put another pair here in between
                 manifest = read_manifest(artifact)
                 if manifest is None:
                     raise ArtifactError(f"{artifact.name} has no manifest", where=str(artifact.parent))
@@ -179,7 +179,7 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):  # nobody may take a folder that is not locked yet for a leftover
+        with locked_folder(folder):  # nobody may take a folder that is not locked yet for a leftover
             for leftover in folder.glob(_STAGING_PREFIX + "*"):
                 _remove_unless_locked(leftover)
             place = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=folder))
@@ -195,7 +195,7 @@ def staging(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[int]:
+def locked_folder(folder: Path) -> Iterator[int]:
     """Wait for a folder's lock and hold it; yield the folder's descriptor."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -234,7 +234,7 @@ def publish(staged: Path, document: dict[str, Any], final: Path, *, overwrite: b
         for suffix, text in (beside or {}).items():
             _write_text(text, companion(staged, suffix))
         _sync(staged)
-        with _locked(final.parent) as folder:
+        with locked_folder(final.parent) as folder:
             if final.exists() and not overwrite:
                 raise OutputError(f"{final.name} appeared while it was being exported", where=str(final.parent), hint="--overwrite replaces it")
             with _moved_aside((final, *(companion(final, suffix) for suffix in _BESIDE)), staged.parent):

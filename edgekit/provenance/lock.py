@@ -19,6 +19,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from edgekit.artifact import locked_folder
 from edgekit.errors import LockError, LockMismatchError, OutputError
 from edgekit.policy.strict_json import Fields, read_json
 
@@ -179,24 +180,28 @@ def update_lock(path: Path, documents: Iterable[Mapping[str, Any]], made_by: str
     :param documents: manifests. :param made_by: as :func:`locked_from` has it.
     :raises LockError: the file that is there is none. :raises OutputError: it cannot be written.
     """
-    known = dict(read_lock(path).artifacts) if os.path.lexists(path) else {}
-    known |= {document["artifact"]["name"]: locked_from(document, made_by) for document in documents}
-    rows = {name: _to_json(row) for name, row in known.items()}
-    text = json.dumps({"schema_version": SCHEMA, "artifacts": rows}, indent=1, sort_keys=True) + "\n"
+    added = {document["artifact"]["name"]: locked_from(document, made_by) for document in documents}
     try:
-        descriptor, staged = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(descriptor)
-            Path(staged).chmod(0o644)
-            Path(staged).replace(path.resolve())
-        except BaseException:
-            Path(staged).unlink(missing_ok=True)
-            raise
+        with locked_folder(path.resolve().parent):  # another export that ends now has rows to add, too
+            known = dict(read_lock(path).artifacts) if os.path.lexists(path) else {}
+            rows = {name: _to_json(row) for name, row in (known | added).items()}
+            _replace(path, json.dumps({"schema_version": SCHEMA, "artifacts": rows}, indent=1, sort_keys=True) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write {path.name}", where=str(path), why=error.strerror or str(error)) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, staged = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(descriptor)
+        Path(staged).chmod(0o644)
+        Path(staged).replace(path.resolve())
+    except BaseException:
+        Path(staged).unlink(missing_ok=True)
+        raise
 
 
 def _to_json(row: Locked) -> dict[str, Any]:

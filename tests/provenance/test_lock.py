@@ -1,6 +1,7 @@
 """Lock files: what is written, what is refused, and what a rebuild that differs is told."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import pytest
@@ -128,6 +129,13 @@ def test_members_that_are_none(lock, member, value, words):
     with pytest.raises(LockError) as caught:
         read_lock(lock)
     assert words in str(caught.value)
+
+
+def test_exports_that_end_at_once_lose_no_row(document, tmp_path):
+    names = [f"{number}.onnx" for number in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda name: update_lock(tmp_path / "lock", [changed(document, artifact__name=name)]), names))
+    assert sorted(read_lock(tmp_path / "lock").artifacts) == sorted(names)
 
 
 def test_an_export_writes_a_lock_and_another_reproduces_it(net, tmp_path, monkeypatch):
