@@ -194,8 +194,8 @@ def _recipes(reader: _Reader, root: Path) -> tuple[Recipe, ...]:
                 )
                 _check_data(recipe)
                 found.append(recipe)
-    if len(found) > _MOST_ARTIFACTS:
-        raise RecipeError(f"{len(found)} artifacts", what=f"at most {_MOST_ARTIFACTS}", where=reader.where, hint="write several files")
+                if len(found) > _MOST_ARTIFACTS:  # at once: a small file can ask for millions
+                    raise RecipeError("too many artifacts", what=f"more than {_MOST_ARTIFACTS}", where=reader.where, hint="write several files")
     return tuple(found)
 
 
@@ -241,10 +241,14 @@ def _weights(reader: _Reader, models: list[str], root: Path) -> dict[str, Path]:
     found = {}
     for model in () if inner is None else inner.table:
         folder, name = root.resolve(), inner.text(model)  # type: ignore[union-attr]
-        file = (folder / name).resolve()
+        try:
+            file = (folder / name).resolve()
+            is_there = file.is_file()
+        except (OSError, RuntimeError) as error:  # too long, a loop of links
+            raise RecipeError(f"weights of {model} cannot be the name of a file", what=name[:80], where=reader.where, why=str(error)[:80]) from error
         if not file.is_relative_to(folder):
             raise RecipeError(f"weights of {model} leave the sweep's folder", what=name, where=reader.where, hint="--root names another folder")
-        if not file.is_file():
+        if not is_there:
             raise RecipeError(f"there are no weights {name}", where=f"{reader.where}: {folder}")
         found[model] = file
     return found

@@ -65,6 +65,7 @@ def test_a_file_becomes_its_artifacts(write):
         ("[weights]", 'wieghts = ""\n[weights]', "did you mean 'weights'"),
         ("weights/net.safetensors", "../net.safetensors", "leave the sweep's folder"),
         ("weights/net.safetensors", "weights/other.safetensors", "there are no weights"),
+        ("weights/net.safetensors", "n" * 5000, "cannot be the name of a file"),
         ('"emov2-nano", ', '"net.py:build", ', "cannot be known to be done"),
         ('"emov2-nano", ', '"emov2-nona", ', "did you mean 'emov2-nano'"),
         ('["fp32", "w8a8"]', '["fp32", "fp32"]', "each once"),
@@ -83,6 +84,13 @@ def test_a_file_that_is_wrong_is_refused(write, before, after, told):
     with pytest.raises(RecipeError) as refused:
         SweepRequest.load(write(FILE.replace(before, after, 1)))
     assert told in str(refused.value)
+
+
+def test_a_small_file_that_asks_for_millions_is_refused_at_once(write, monkeypatch):
+    monkeypatch.setattr("edgekit.sweep.request._MOST_ARTIFACTS", 50)
+    counts = ", ".join(map(str, range(1, 10_000)))
+    with pytest.raises(RecipeError, match="too many artifacts"):
+        SweepRequest.load(write(FILE.replace("data =", f"calibration_samples = [{counts}]\ndata =", 1)))
 
 
 def test_a_part_of_it(write):
