@@ -65,7 +65,7 @@ def damaged_cache(folder: Path, count: int, *, seed: int = 0) -> dict:
         place = pull("some", cache_dir=folder, fetch=fetch)
         sound, rng, found = pictures(place), random.Random(seed), Counter()
         for _ in range(count):
-            _damage(rng.choice(sorted(place.iterdir())), rng)
+            damage_one(rng.choice(sorted(place.iterdir())), rng)
             try:
                 pulled("some", cache_dir=folder)
                 found["missed"] += pictures(place) != sound
@@ -75,10 +75,11 @@ def damaged_cache(folder: Path, count: int, *, seed: int = 0) -> dict:
             found["rebuilt"] += pictures(place) == sound
     finally:
         catalogue.DATA_SETS = before
-    return {"cases": count, "noticed": found["noticed"], "wrong_and_missed": found["missed"], "rebuilt": found["rebuilt"]}
+    return {"cases": count, "noticed": found["noticed"], "wrong_and_missed": found["missed"], "not_rebuilt": count - found["rebuilt"]}
 
 
-def _damage(file: Path, rng: random.Random) -> None:
+def damage_one(file: Path, rng: random.Random) -> None:
+    """Truncate, flip or remove a file."""
     content = bytearray(file.read_bytes())
     match rng.choice(("cut", "bit", "remove")):
         case "cut":

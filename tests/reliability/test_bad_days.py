@@ -1,5 +1,6 @@
 """A few faults of each kind; the stored run has hundreds (``benchmarks/reliability.py``)."""
 
+import cache_faults
 import damage
 import faults
 import pytest
@@ -14,6 +15,7 @@ def models(net, tmp_path_factory):
     for number in range(2):
         file = tmp_path_factory.mktemp(f"model{number}") / "net.py"
         file.write_text(net.read_text().replace('"NET_SEED", "0"', f'"NET_SEED", "{number}"'))
+        faults.make_old(file)
         found.append(f"{file}:build")
     return tuple(found)
 
@@ -44,16 +46,33 @@ def test_a_folder_that_goes_away_is_an_error_and_no_crash(models, tmp_path):
 @pytest.mark.parametrize(("same", "overwrite"), [(True, True), (False, True), (True, False)])
 def test_exports_at_once(models, tmp_path, same, overwrite):
     found = faults.simultaneous(models, tmp_path, 3, same=same, overwrite=overwrite)
-    assert (found["crashed"], found["state"], found["leftovers"]) == (0, "whole", 0)
+    assert (found["crashed"], found["hung"], found["state"], found["leftovers"]) == (0, 0, "whole", 0)
     assert found["exported"] == (3 if overwrite else 1)
 
 
 def test_a_clock_that_goes_back_changes_nothing(models, tmp_path):
-    assert faults.clock_back(models, tmp_path) == {"exit_code": 0, "same_bytes": True, "state": "whole", "leftovers": 0}
+    assert faults.clock_back(models, tmp_path) == {"ended": "exported", "same_bytes": True, "state": "whole", "leftovers": 0}
 
 
 def test_damage_is_noticed(models, tmp_path):
     assert damage.damaged(models, tmp_path, 60)["missed"] == 0
     found = damage.damaged_cache(tmp_path / "cache", 40)
-    assert (found["wrong_and_missed"], found["rebuilt"]) == (0, 40)
+    assert (found["wrong_and_missed"], found["not_rebuilt"]) == (0, 0)
     assert found["noticed"] > 30
+
+
+def test_killed_exports_leave_no_corrupt_cache(models, tmp_path):
+    found = cache_faults.kills_of_cached(models, tmp_path, 4)
+    assert (found["crashed"], found["hung"], found["corrupt_entries"], found["next_export_is_answered"]) == (0, 0, 0, True)
+    assert found["leftovers_after"] == 0
+    assert found["killed"] >= 1
+    assert found["whole_entries"] >= 1
+
+
+def test_a_cache_that_is_full_harms_no_export(models, tmp_path):
+    found = cache_faults.failing_cache(models, tmp_path, "full", moments=[1, 9])
+    assert found == {"cases": 2, "exported": 2, "refused": 0, "crashed": 0, "hung": 0, "corrupt_entries": 0}
+
+
+def test_damaged_entries_are_noticed_and_built_again(models, tmp_path):
+    assert cache_faults.damaged_entries(models, tmp_path, 40) == {"cases": 40, "noticed": 40, "missed": 0, "not_rebuilt": 0}
