@@ -5,12 +5,14 @@ import json
 import pickle
 import random
 
+import guided
 import pytest
 from guarded import Reader, case_of, fuzz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutate import mutated
 from readers import Code, artifact_readers, checkpoint_readers, net, text_readers
+from user_readers import user_binary_readers, user_text_readers
 
 from edgekit.errors import BadInputError, EdgekitError
 from edgekit.gates.base import read_base
@@ -20,12 +22,16 @@ from edgekit.provenance.lock import read_lock
 TEXTS = ("recipe", "budgets", "gate report", "lock", "policy", "phone plan", "phone report", "labels", "manifest", "statement", "bill of materials")
 
 
+USERS = ("class names", "sweep", "quantization plan", "stored result", "stored manifest", "cache entry")
+
+
 @pytest.fixture(scope="module")
 def texts(exported_once, tmp_path_factory):
-    return {reader.name: reader for reader in text_readers(exported_once.artifacts[0].path, tmp_path_factory.mktemp("seeds"))}
+    path, folder = exported_once.artifacts[0].path, tmp_path_factory.mktemp("seeds")
+    return {reader.name: reader for reader in (*text_readers(path, folder), *user_text_readers(path, folder))}
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", [*TEXTS, *USERS])
 def test_texts(texts, name):
     outcome = fuzz(texts[name], 300)
     assert outcome.defects == []
@@ -35,7 +41,7 @@ def test_texts(texts, name):
 
 
 def test_all_texts_are_tested(texts):
-    assert set(texts) == set(TEXTS)
+    assert set(texts) == {*TEXTS, *USERS}
 
 
 def test_sound_files_are_accepted(texts, tmp_path):
@@ -53,6 +59,32 @@ def test_an_onnx_file(exported_once):
     outcome = fuzz(reader, 200)
     assert outcome.defects == []
     assert outcome.refused > 20
+
+
+@pytest.mark.parametrize("reader", user_binary_readers(), ids=lambda reader: reader.name)
+def test_pictures_and_logits(reader):
+    outcome = fuzz(reader, 200)
+    assert outcome.defects == []
+    assert outcome.refused > 20
+
+
+def test_a_search_by_coverage(exported_once):
+    pytest.importorskip("atheris", reason="needs the extra fuzz")
+    found = guided.search("lock", exported_once.artifacts[0].path.parent, 2)
+    assert (found["ended"], found["said"], found["case"]) == (0, None, None)
+    assert found["cases"] > 100
+    assert found["covered"] > 50
+
+
+def test_a_search_tells_what_it_found(exported_once, monkeypatch, tmp_path):
+    pytest.importorskip("atheris", reason="needs the extra fuzz")
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        (tmp_path / "sitecustomize.py").write_text("import tomllib\n\ndef loads(text):\n    raise KeyError('found')\n\ntomllib.loads = loads\n")
+        found = guided.search("budgets", exported_once.artifacts[0].path.parent, 2)
+    assert found["ended"] != 0
+    assert "KeyError" in found["said"]
+    assert found["case"] is not None
 
 
 def test_checkpoints_never_run_what_is_in_them(tmp_path):
