@@ -180,6 +180,72 @@ def floors(evidence: Evidence) -> Iterable[str]:
     yield from _table(header, cells or [("not measured yet", *[""] * (len(header) - 1))])
 
 
+def bad_days(evidence: Evidence) -> Iterable[str]:
+    """Yield what faults of the system did to exports and to the cache."""
+    parts, absent = _reliability(evidence)
+    told = ("killed", "refused", "noticed")
+    rows = []
+    for part in parts:
+        figures = part.entry("figures") or part
+        if part.text("kind") == "faults":
+            ways = [f"{found:,} {way}" for way in told if (found := figures.integer(way))]
+            rows.append((part.text("part") or "?", f"{figures.integer('cases') or 0:,}", ", ".join(ways), f"{figures.integer('broken')}"))
+    rows += [(name, "not run", "", "") for name in absent if not name.startswith(("fuzz ", "guided "))]
+    yield from _table(("", "times", "of these", "not as promised"), rows or [("not run yet", "", "", "")])
+    yield from _days(part for part in parts if part.text("kind") == "faults")
+
+
+def fuzzed(evidence: Evidence) -> Iterable[str]:
+    """Yield how many changed files the readers were given, by kind of format, and what went wrong."""
+    parts, absent = _reliability(evidence)
+    rows = []
+    for words, kind, is_text in (
+        ("text, changed at random", "fuzz", True),
+        ("binary, changed at random", "fuzz", False),
+        ("found by coverage-guided search", "guided", None),
+    ):
+        found = [part.entry("figures") or part for part in parts if part.text("kind") == kind]
+        found = [figures for figures in found if figures.flag("text") == is_text]
+        if not found:
+            rows.append((words, "not run", "", "", "", "", ""))
+            continue
+        cases = [(figures.integer("cases") or 0, figures.text("reader") or "?") for figures in found]
+        slowest = [figures.number("slowest_s") for figures in found]
+        peaks = [figures.integer("peak_bytes") or (figures.integer("peak_mb") or 0) << 20 for figures in found]
+        rows.append(
+            (
+                words,
+                f"{len(found)}",
+                f"{sum(count for count, _ in cases):,}",
+                f"{min(cases)[0]:,} ({min(cases)[1]})",
+                f"{sum(figures.integer('broken') or 0 for figures in found)}",
+                "" if None in slowest else f"{max(value or 0 for value in slowest):.1f} s",
+                f"{max(peaks) / 1e9:.1f} GB",
+            )
+        )
+    header = ("files", "readers", "read", "fewest a reader", "crashes, hangs, errors that are not edgekit's", "slowest", "most memory of a process")
+    yield from _table(header, rows)
+    if names := [name for name in absent if name.startswith(("fuzz ", "guided "))]:
+        yield ""
+        yield f"Not run: {', '.join(names)}."
+    yield from _days(part for part in parts if part.text("kind") != "faults")
+
+
+def _reliability(evidence: Evidence) -> tuple[list[Entry], list[str]]:
+    """Return the parts of the stored run of faults and changed files, and the names of those that were not run."""
+    found = [source.entry for source in evidence.of(BENCHMARK) if source.entry.text("benchmark") == "reliability"]
+    return [part for entry in found for part in entry.entries("parts")], [name for entry in found for name in entry.texts("not_run")]
+
+
+def _days(parts: Iterable[Entry]) -> Iterable[str]:
+    """Yield on what machine and when, once for each."""
+    contexts = [part.entry("context") or part for part in parts]
+    told = [f"{context.text('cpu') or 'CPU missing'}, {context.integer('cores_used')} core, {context.text('date')}." for context in contexts]
+    if told:
+        yield ""
+        yield from dict.fromkeys(told)
+
+
 def _ratio(one: Entry, key: str) -> str:
     value = one.number(key)
     return "missing" if value is None else f"{value:.2f}"
@@ -218,6 +284,8 @@ TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "lint": lint,
     "quantized": quantized,
     "vendors": vendors,
+    "bad-days": bad_days,
+    "fuzzed": fuzzed,
 }
 
 

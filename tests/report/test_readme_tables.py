@@ -60,6 +60,21 @@ def test_what_failed_or_is_missing_is_said(tables, tmp_path):
     assert lines[2] == "| net, 32 | missing, the plain export is missing | missing, the plain export is missing | 15.5 ms, the plain export failed |"
 
 
+def test_bad_days_name_what_was_not_run_and_count_what_was_not_as_promised(tables, tmp_path):
+    context = {"cpu": "some", "cores_used": 1, "date": "2026-11-22"}
+    figures = {"kills": {"cases": 200, "killed": 190, "broken": 1}}
+    fuzz = {"reader": "lock", "text": True, "cases": 1000, "slowest_s": 0.25, "peak_bytes": 10**9, "broken": 0}
+    parts = [{"part": "kills", "kind": "faults", "context": context, "figures": figures["kills"]}]
+    parts.append({"part": "fuzz lock", "kind": "fuzz", "context": context, "figures": fuzz})
+    (tmp_path / "x.json").write_text(json.dumps({"benchmark": "reliability", "parts": parts, "not_run": ["full", "fuzz pte"]}))
+    evidence = gather([tmp_path])
+    assert list(tables.bad_days(evidence))[2:] == ["| kills | 200 | 190 killed | 1 |", "| full | not run |  |  |", "", "some, 1 core, 2026-11-22."]
+    lines = list(tables.fuzzed(evidence))
+    assert lines[2] == "| text, changed at random | 1 | 1,000 | 1,000 (lock) | 0 | 0.2 s | 1.0 GB |"
+    assert lines[3].startswith("| binary, changed at random | not run |")
+    assert "Not run: fuzz pte." in lines
+
+
 def test_growth_is_the_factor_between_the_ends_of_an_axis(tables, tmp_path):
     def point(value, ours, theirs):
         return {"value": value, "timed": [{"variant": "edgekit", "min_ms": ours}, {"variant": "naive", "min_ms": theirs}]}
