@@ -14,6 +14,7 @@ from edgekit.exit_forms import exit_report
 from edgekit.macs import added, eager_macs
 from edgekit.methods import method_sources
 from edgekit.models.source import load_source
+from edgekit.places import PlaceReport, place_reports
 from edgekit.programs import rewritten_programs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.rewrites.report import RewriteReport
@@ -23,6 +24,7 @@ from edgekit.sites import SiteReport, site_reports
 from edgekit.spellings import Spellings
 from edgekit.targets.base import Inspection
 from edgekit.targets.registry import get_target
+from edgekit.trial import Obstacle, obstacle
 from edgekit.verification.cases import eager_cases
 from edgekit.verification.samples import verification_samples
 
@@ -43,6 +45,7 @@ class ModelReport:
     """What every target gets of a model: one report per rewrite, in order, by target name; and what it could get at which site.
 
     :param macs: multiply-adds of the model as it is written, all methods together, on the first verification sample.
+    :param places: the same by operator and line. :param obstacles: what stops a target all the same; ``None`` where nobody tried.
     """
 
     model: str
@@ -51,6 +54,8 @@ class ModelReport:
     macs: int | None
     sites: tuple[SiteReport, ...]
     targets: Mapping[str, tuple[RewriteReport, ...]]
+    places: tuple[PlaceReport, ...]
+    obstacles: tuple[Obstacle, ...] | None = None
 
 
 def inspect_artifact(path: Path) -> ArtifactReport:
@@ -70,13 +75,18 @@ def inspect_model(
     resolution: int | None = None,
     num_classes: int | None = None,
     inputs: str | None = None,
+    strict: bool = False,
     listener: Listener | None = None,
 ) -> ModelReport:
     """Apply each target's rewrites to a model, and those it could get instead; lower nothing. Needs no vendor package.
 
+    :param strict: try whether each target takes what is left, too, with its packages; see :mod:`edgekit.trial`.
     :raises CaptureError: it cannot be captured; the error names the user's line.
+    :raises MissingExtraError: a target is to be tried whose packages are not installed.
     """
     chosen = [target_facts(target) for target in targets or [facts.name for facts in TARGETS]]
+    for facts in chosen if strict else ():
+        get_target(facts.name)  # refused now rather than after minutes
     listener = listener or Silent()
     with stage(listener, "build"):
         source = load_source(name, resolution=resolution, num_classes=num_classes, inputs=inputs)
@@ -88,6 +98,7 @@ def inspect_model(
     examples = {method: case.example() for method, case in cases.items()}
     spellings = Spellings(source.name, modules, examples)
     reports, answers = {}, []
+    stops: list[Obstacle | None] = []
     for facts in chosen:
         with stage(listener, f"{facts.name}: rewrite") as step:
             rewritten = rewritten_programs(source.name, methods, cases, facts)
@@ -96,6 +107,10 @@ def inspect_model(
         with stage(listener, f"{facts.name}: other forms") as step:
             answers.append(spellings.answers(facts, rewritten))
             step.detail = f"{sum(map(len, answers[-1].tried.values()))} counted"
+        if strict:
+            with stage(listener, f"{facts.name}: try") as step:
+                stops.append(obstacle(facts.name, source, samples, methods, cases, rewritten))
+                step.detail = "taken" if stops[-1] is None else stops[-1].summary
         del rewritten
         gc.collect()  # programs refer to themselves, and hold weights
     with stage(listener, "count as written"):
@@ -108,4 +123,6 @@ def inspect_model(
         macs=added(macs.total for macs in eager.values()),
         sites=(*([] if exits is None else [exits]), *site_reports(answers, eager)),
         targets=reports,
+        places=place_reports(reports, {facts.name: facts for facts in chosen}),
+        obstacles=tuple(stop for stop in stops if stop is not None) if strict else None,
     )

@@ -1,5 +1,6 @@
 """Finds the line of the user's own code that an error or a graph node comes from."""
 
+import functools
 import re
 import site
 import sysconfig
@@ -13,6 +14,7 @@ _INSTALLED = tuple(
 )
 
 
+@functools.lru_cache(maxsize=1024)  # resolving asks the file system, and a program of a thousand nodes names twenty files
 def is_user_file(filename: str) -> bool:
     """Whether a file is neither installed with Python, nor a package's, nor edgekit's."""
     return not filename.startswith("<") and not any(Path(filename).resolve().is_relative_to(place) for place in _INSTALLED)
@@ -41,7 +43,12 @@ def running_line(outer: int) -> str | None:
 
 def model_line(stack_trace: str | None) -> str | None:
     """Return the same for the code of the model, be it the user's or one of edgekit's own."""
-    return user_line(stack_trace) or _innermost(stack_trace, lambda file: Path(file).resolve().is_relative_to(_OWN))
+    return user_line(stack_trace) or _innermost(stack_trace, _is_own_file)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_own_file(filename: str) -> bool:
+    return Path(filename).resolve().is_relative_to(_OWN)
 
 
 def user_line(stack_trace: str | None) -> str | None:

@@ -8,7 +8,9 @@ import typer
 
 from edgekit.capabilities import TARGETS
 from edgekit.cli import console
+from edgekit.cli.places import places_document, show_places, stopped
 from edgekit.cli.sites import show_sites, sites_document
+from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.inspection import ArtifactReport, ModelReport
@@ -22,6 +24,9 @@ def inspect(
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="For a model: only these targets.")] = None,
     resolution: Annotated[int | None, typer.Option(help="For a model: height and width in pixels.")] = None,
     input: Annotated[list[str] | None, typer.Option(help="For a model of your own: what it is called with, ids=1x6:int64:50.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="For a model: lower, load and run it, too, without comparing; end with exit code 4 if a target stops.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -31,10 +36,15 @@ def inspect(
     edgekit inspect emov2-5m_224_fp32.pte
     edgekit inspect emov2-5m --target executorch
     edgekit inspect my_net.py:build
+    edgekit inspect my_net.py:build --target coreml --strict
     """
     from edgekit.quiet import stdout_to_stderr
 
     if Path(subject).suffix in {facts.suffix for facts in TARGETS} | {".mlmodel"}:  # the last is refused with what it is
+        if strict:
+            raise UsageError(
+                "--strict is for a model", what=f"{subject} is an artifact", hint="edgekit verify runs it, edgekit lint --strict reads it"
+            )
         from edgekit.inspection import inspect_artifact
 
         with stdout_to_stderr():
@@ -49,8 +59,13 @@ def inspect(
             targets=tuple(target or ()),
             resolution=resolution,
             inputs=", ".join(input or ()) or None,
+            strict=strict,
             listener=console.StageLines(quiet=quiet),
         )
+    if report.obstacles:
+        if not as_json:
+            _show_model(report)
+        raise stopped(report, _model_document(report))
     console.print_json(_model_document(report)) if as_json else _show_model(report)
 
 
@@ -86,15 +101,9 @@ def _show_artifact(report: "ArtifactReport") -> None:
 
 
 def _model_document(report: "ModelReport") -> dict[str, Any]:
-    rows = {
-        name: [
-            {"name": r.name, "sites": list(r.sites), "max_error": r.max_error, "skips": [{"site": s.site, "reason": s.reason} for s in r.skips]}
-            for r in reports
-        ]
-        for name, reports in report.targets.items()
-    }
+    rows = {name: [rewrite.to_json() for rewrite in rewrites] for name, rewrites in report.targets.items()}
     head = {"model": report.model, "resolution": report.resolution, "parameters": report.parameters, "macs": report.macs}
-    return {"schema_version": 1, "command": "inspect", **head, "sites": sites_document(report), "targets": rows}
+    return {"schema_version": 1, "command": "inspect", **head, "sites": sites_document(report), **places_document(report), "targets": rows}
 
 
 def _show_model(report: "ModelReport") -> None:
@@ -102,6 +111,7 @@ def _show_model(report: "ModelReport") -> None:
     macs = "?" if report.macs is None else f"{report.macs / 1e6:,.2f}"
     sys.stdout.write(f"{report.model}  {size}  {macs} M multiply-adds as written, on the first sample\n")
     show_sites(report)
+    show_places(report)
     for name, reports in report.targets.items():
         sys.stdout.write(f"\n{name}\n")
         for r in reports:

@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
@@ -18,7 +19,8 @@ from edgekit.errors import RewriteError
 from edgekit.evaluate import evaluate, output_names
 from edgekit.rewrites.base import GraphRewrite, ModuleRewrite, Refusal
 from edgekit.rewrites.graph import ProgramEditor, site_of
-from edgekit.rewrites.report import RewriteReport, Skip
+from edgekit.rewrites.report import Place, RewriteReport, Skip
+from edgekit.user_code import model_line
 
 SITE_TOLERANCE = 1e-4
 """Largest allowed difference at a site, relative to its largest value. Float32 reassociation over a few thousand
@@ -43,13 +45,13 @@ def rewrite_modules(
     seen, resized = _inputs_of(model, example, lambda module: any(rewrite.match(module) for rewrite in wanted))
     reports = []
     for rewrite in wanted:
-        sites, skips, errors = [], [], []
+        sites, skips, errors, places = [], [], [], []
         for path, (module, given) in list(seen.items()):
             if not rewrite.match(module):
                 continue
             plan = _TWO_SIZES if path in resized and not _takes_any_size(rewrite) else rewrite.check(module, given[0], target)
             if isinstance(plan, Refusal):
-                skips.append(Skip(site=path, reason=plan.reason))
+                skips.append(Skip(site=path, reason=plan.reason, place=Place(operator=type(module).__name__)))
                 continue
             replacement = rewrite.replace(module, plan).eval()
             if prove:
@@ -61,7 +63,10 @@ def rewrite_modules(
                 model = replacement
             seen[path] = (replacement, given)
             sites.append(path)
-        reports.append(RewriteReport(name=rewrite.name, sites=tuple(sites), skips=tuple(skips), max_error=max(errors, default=None)))
+            places.append(Place(operator=type(module).__name__))
+        reports.append(
+            RewriteReport(name=rewrite.name, sites=tuple(sites), skips=tuple(skips), max_error=max(errors, default=None), places=tuple(places))
+        )
     return model, tuple(reports)
 
 
@@ -77,7 +82,7 @@ def rewrite_program(
     editor = ProgramEditor(program)
     original = {node.name for node in program.graph.nodes}
     watched: dict[str, tuple[fx.Node, str, str]] = {}  # original node -> (what holds its value now, rewrite, site)
-    drafts: list[tuple[str, list[str], list[Skip]]] = []
+    drafts: list[tuple[str, list[_Site], list[Skip]]] = []
     for rewrite in rewrites:
         if target.wants(rewrite.name):
             moves, sites, skips = _run(rewrite, editor, target)
@@ -86,21 +91,32 @@ def rewrite_program(
             drafts.append((rewrite.name, sites, skips))
     rewritten = editor.finish()
     errors = _compare(program, rewritten, watched, example) if prove else {}
-    reports = tuple(RewriteReport(name=name, sites=tuple(sites), skips=tuple(skips), max_error=errors.get(name)) for name, sites, skips in drafts)
+    reports = tuple(
+        RewriteReport(
+            name=name,
+            sites=tuple(site for site, _ in sites),
+            skips=tuple(skips),
+            max_error=errors.get(name),
+            places=tuple(place for _, place in sites),
+        )
+        for name, sites, skips in drafts
+    )
     return rewritten, reports
 
 
 _Move = tuple[str, fx.Node, fx.Node]
 """A site, the node that held a value there, and the one that holds it now."""
 
+_Site = tuple[str, Place]
 
-def _run(rewrite: GraphRewrite, editor: ProgramEditor, target: TargetFacts) -> tuple[list[_Move], list[str], list[Skip]]:
+
+def _run(rewrite: GraphRewrite, editor: ProgramEditor, target: TargetFacts) -> tuple[list[_Move], list[_Site], list[Skip]]:
     """Sweep over the graph until a sweep finds nothing to do: a site can make another possible in front of it.
 
     A node that the rewrite added, or that was a site, is not visited again, so that this ends.
     """
     moves: list[_Move] = []
-    sites: list[str] = []
+    sites: list[_Site] = []
     waiting = list(editor.graph.nodes)
     while True:
         visited, more, skips = _sweep(rewrite, waiting, editor, target)
@@ -113,27 +129,33 @@ def _run(rewrite: GraphRewrite, editor: ProgramEditor, target: TargetFacts) -> t
 
 def _sweep(
     rewrite: GraphRewrite, waiting: Sequence[fx.Node], editor: ProgramEditor, target: TargetFacts
-) -> tuple[dict[fx.Node, str], list[_Move], list[Skip]]:
+) -> tuple[dict[fx.Node, _Site], list[_Move], list[Skip]]:
     """Visit each node once; return the sites by their node, what moved there, and the refusals."""
-    visited: dict[fx.Node, str] = {}
+    visited: dict[fx.Node, _Site] = {}
     moves: list[_Move] = []
     skips: list[Skip] = []
     alive = set(editor.graph.nodes)
     for node in waiting:
         if node not in alive or not rewrite.match(node, editor):
             continue
-        site = site_of(node)
+        site, place = site_of(node), _place_of(node)
         plan = rewrite.check(node, editor, target)
         if isinstance(plan, Refusal):
-            skips.append(Skip(site=site, reason=plan.reason))
+            skips.append(Skip(site=site, reason=plan.reason, place=place))
             continue
         for old, new in rewrite.replace(node, plan, editor):
             old.replace_all_uses_with(new, delete_user_cb=_not(new))
             moves.append((site, old, new))
             editor.erase_unused(old)
         alive = set(editor.graph.nodes)
-        visited[node] = site
+        visited[node] = (site, place)
     return visited, moves, skips
+
+
+def _place_of(node: fx.Node) -> Place:
+    """Return the operator and the model's line; before the node is replaced, after which it has neither."""
+    operator = str(node.target) if isinstance(node.target, torch._ops.OpOverload) else getattr(node.target, "__name__", str(node.target))  # noqa: SLF001
+    return Place(operator=operator, line=model_line(node.meta.get("stack_trace")))
 
 
 def _not(new: fx.Node) -> Callable[[fx.Node], bool]:
@@ -245,7 +267,8 @@ def merge_reports(methods: Mapping[str, tuple[RewriteReport, ...]]) -> tuple[Rew
             merged[report.name] = RewriteReport(
                 name=report.name,
                 sites=(*so_far.sites, *(f"{method}: {site}" for site in report.sites)),
-                skips=(*so_far.skips, *(Skip(site=f"{method}: {skip.site}", reason=skip.reason) for skip in report.skips)),
+                skips=(*so_far.skips, *(attrs.evolve(skip, site=f"{method}: {skip.site}") for skip in report.skips)),
                 max_error=max(errors, default=None),
+                places=(*so_far.places, *report.places),
             )
     return tuple(merged.values())

@@ -9,7 +9,7 @@ Where zeros are padded in between, the scale still goes through and the shift st
 
     before   proj(pad(g * normalise(x) + b))                   after   proj'(pad(normalise(x) + b / g))
 
-Folding the shift there too would be wrong (a padded zero would have to become ``-b / g``; the error was 0.58).
+Exact in real arithmetic. Folding the shift there too would be wrong (a padded zero would have to become ``-b / g``; the error was 0.58).
 """
 
 from typing import Any

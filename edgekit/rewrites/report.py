@@ -1,6 +1,16 @@
 """What a rewrite says of itself. Apart from what it is (:mod:`edgekit.rewrites.base`), so that reading a report back needs no torch."""
 
+from typing import Any
+
 from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Place:
+    """What stands at a site: an operator (``aten.sort.default``) or a module's class, and the model's line, ``None`` where there is none."""
+
+    operator: str
+    line: str | None = None
 
 
 @frozen(kw_only=True)
@@ -9,6 +19,7 @@ class Skip:
 
     site: str
     reason: str
+    place: Place | None = None
 
 
 @frozen(kw_only=True)
@@ -23,3 +34,10 @@ class RewriteReport:
     sites: tuple[str, ...] = ()
     skips: tuple[Skip, ...] = ()
     max_error: float | None = None
+    places: tuple[Place, ...] = ()
+    """What stands at each of the sites, in their order; empty in a report that was read back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a manifest keeps. Lines of code are not kept: its table of origins has them, without the code."""
+        skips = [{"site": skip.site, "reason": skip.reason} for skip in self.skips]
+        return {"name": self.name, "sites": list(self.sites), "skips": skips, "max_error": self.max_error}

@@ -56,9 +56,13 @@ def module_path(node: fx.Node) -> str:
 
 
 def _place(programs: Mapping[str, ExportedProgram], name: str, operator: str) -> str | None:
-    """Return the user's line, or else the module, of the node of this name or of the first call of this operator."""
+    """Return the user's line, or else the module, of the node of this name, of the first call of this operator, or of what it was taken apart from.
+
+    What a converter takes apart itself it often calls after the whole: ``linalg_inv_ex`` of ``linalg_inv``.
+    """
     nodes = [node for program in programs.values() for node in program.graph.nodes if node.op == "call_function"]
     node = next((n for n in nodes if n.name == name), None) or next((n for n in nodes if str(n.target) == operator), None)
+    node = node or max((n for n in nodes if name.startswith(f"{n.name}_")), key=lambda n: len(n.name), default=None)
     return None if node is None else user_line(node.meta.get("stack_trace")) or module_path(node)
 
 

@@ -104,6 +104,65 @@ def test_a_model_without_sites_says_what_its_targets_get(cli, net):
     assert "fold_batch_norm" in ran.out
 
 
+OWN = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.head = nn.Conv2d(3, 4, 3, 2, 1), nn.Linear(4, 5)
+
+    def forward(self, image):
+        x = self.stem(image).flatten(2)
+        largest = x.sort(dim=-1, descending=True, stable=True).values[..., :4]
+        return self.head(torch.linalg.inv(largest + 9 * torch.eye(4)).sum(1))
+
+
+def build():
+    return Net()
+"""
+
+
+def test_places_are_told_by_operator_and_line_and_what_is_left_ends_strict_with_4(cli, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    asked = ("inspect", f"{file}:build", "--resolution", "8", "--target", "onnx")
+    lax = cli(*asked, "--json").document()
+    (place,) = [place for place in lax["places"] if place["operator"] == "aten.sort.stable"]
+    assert place["line"].startswith("own.py:14, in forward    largest = x.sort(")
+    (taken,) = place["taken"]
+    assert (taken["target"], taken["rewrite"], taken["count"], taken["question"]) == ("onnx", "stable_sorts_by_counting", 1, "sort")
+    assert taken["why"] == next(row.measured for row in target_facts("onnx").forms if row.rewrite == "stable_sorts_by_counting")
+    assert taken["exact"] == "Exact, infinities and whole numbers included"
+    assert taken["max_error"] <= 1e-4
+    assert lax["obstacles"] is None
+    strict = cli(*asked, "--strict", "--json")
+    document = strict.document()
+    assert (strict.code, document["error"]["exit_code"]) == (4, 4)
+    assert document["places"] == lax["places"]
+    (left,) = document["obstacles"]
+    assert (left["target"], document["error"]["where"]) == ("onnx", left["where"])
+    assert left["where"].startswith("own.py:15, in forward")
+    assert "linalg_inv" in left["what"]
+    assert "Newton" in left["hint"]
+
+
+def test_nothing_is_left_of_a_plain_network(cli, net):
+    ran = cli("inspect", f"{net}:build", "--resolution", "32", "--target", "onnx", "--target", "coreml", "--strict", "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    assert "nothing is left: each target wrote, loaded and ran the model" in ran.out
+    assert "  aten.batch_norm.default  user_net.py" in ran.out or "  aten.batch_norm.default  " in ran.out
+
+
+def test_strict_is_for_models(cli, tmp_path):
+    ran = cli("inspect", str(tmp_path / "net.onnx"), "--strict")
+    assert ran.code == 2
+    assert "--strict is for a model" in ran.err
+
+
 def test_exits_written_as_conditions_are_sites_like_declared_ones(cli, tmp_path):
     file = tmp_path / "conditions.py"
     file.write_text(
