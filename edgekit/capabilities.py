@@ -192,6 +192,13 @@ TARGETS: tuple[TargetFacts, ...] = (
         image_layout="NCHW",
         limits=(
             Limit(
+                rule="dynamic_batch",
+                value=False,
+                verified=_COREML_VERSION,
+                source="https://developer.apple.com/forums/thread/724930",
+                breaks="of a package with a range of sizes the Neural Engine runs the default alone; others go to GPU or CPU",
+            ),
+            Limit(
                 rule="time_on_this_host",
                 value=False,
                 verified=_COREML_VERSION,
@@ -259,6 +266,13 @@ TARGETS: tuple[TargetFacts, ...] = (
         image_layout="NHWC",
         limits=(
             Limit(
+                rule="dynamic_batch",
+                value=False,
+                verified=_TFLITE_VERSION,
+                source="https://github.com/tensorflow/tensorflow/issues/24607",
+                breaks="the interpreter plans anew whenever the size changes, and reshapes to constants break",
+            ),
+            Limit(
                 rule="max_rank",
                 value=6,
                 verified=_TFLITE_VERSION,
@@ -313,6 +327,13 @@ TARGETS: tuple[TargetFacts, ...] = (
         image_layout="NCHW",
         limits=(
             Limit(
+                rule="dynamic_batch",
+                value=False,
+                verified=_EXECUTORCH_VERSION,
+                source="https://github.com/pytorch/executorch/issues/1350",
+                breaks="memory is planned for the largest batch whatever is given, and what was delegated for one size fails at another",
+            ),
+            Limit(
                 rule="max_rank",
                 value=6,
                 verified=_EXECUTORCH_VERSION,
@@ -361,6 +382,13 @@ TARGETS: tuple[TargetFacts, ...] = (
         image_layout="NCHW",
         limits=(
             Limit(
+                rule="dynamic_batch",
+                value=True,
+                verified="onnx 1.23, onnxruntime 1.31",
+                source="onnx.proto: a dimension may have a name instead of a value",
+                breaks="onnxruntime plans for the size it is given; a range costs nothing at a batch of 1",
+            ),
+            Limit(
                 rule="methods_per_file",
                 value=1,
                 verified="onnx 1.23, onnxruntime 1.31",
@@ -397,6 +425,13 @@ TARGETS: tuple[TargetFacts, ...] = (
         inputs=("tensor",),
         image_layout="NCHW",
         limits=(
+            Limit(
+                rule="dynamic_batch",
+                value=False,
+                verified=_COREAI_VERSION,
+                source="edgekit/targets/coreai/methods.py",
+                breaks="edgekit reads and compares assets of fixed shapes, and nothing here has the hardware that a range would have to be fast on",
+            ),
             Limit(
                 rule="max_rank",
                 value=5,

@@ -18,14 +18,21 @@ from edgekit.user_code import model_line, user_frame, user_line
 _MISFIT = re.compile(r"""call_function cond\(.*: got \w+\(["'](?P<reason>.*)["']\)""")
 
 
-def capture(name: str, model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
+def capture(name: str, model: nn.Module, example: tuple[Tensor, ...], *, largest_batch: int = 1) -> ExportedProgram:
     """Capture ``model`` for inputs shaped like ``example``; the nodes of modules that ask for full precision are marked.
 
+    :param largest_batch: up to how many the first axis of every input may be long; above 1 it is left open.
     :raises CaptureError: ``torch.export`` stops; ``where`` is the line of the user's model.
     """
     try:
         with torch.no_grad(), quiet():
-            program = torch.export.export(model, example, strict=False)
+            if largest_batch == 1:
+                program = torch.export.export(model, example, strict=False)
+            else:
+                # Two of each: of a size of 1 the capture would take it that it stays 1.
+                pairs = tuple(torch.cat((value, value)) for value in example)
+                axes = tuple({0: torch.export.Dim("batch", min=1, max=largest_batch)} for _ in example)
+                program = torch.export.export(model, pairs, dynamic_shapes=axes, strict=False)
     except Exception as error:
         raise _explain(name, error).explaining(error) from error
     _refuse_chance(name, program)

@@ -54,6 +54,11 @@ VALUE_READS = (
 # What else stops it: searched in its message.
 CAPTURE_TEXTS = (
     Explanation(
+        pattern=r"Constraints violated \(batch\)|shape '\[.*\]' is invalid for input of size .*\bs\d+",
+        why="the model is written for one picture at a time: somewhere the size of the batch is a constant",
+        hint="x.reshape(x.shape[0], -1) for x.reshape(1, -1), x.flatten(1), and expand(x.shape[0], -1, -1) for a token of its own",
+    ),
+    Explanation(
         pattern=r"\.numpy\(\) is not supported for tensor subclasses",
         why="NumPy computes outside of the graph",
         hint="the same by torch's functions, torch.sort for numpy.sort; what does not depend on the input belongs into __init__",

@@ -17,7 +17,8 @@ from edgekit.version import __version__
 def method_spec(recipe: Recipe, facts: TargetFacts, case: Case) -> MethodSpec:
     """Return the interface that a method of the artifact has to offer."""
     inputs = tuple(_image_spec(recipe, facts, value) if name == IMAGE else _spec(name, value) for name, value in case.inputs[0].items())
-    return MethodSpec(name=case.method, inputs=inputs, outputs=tuple(_spec(name, values[0]) for name, values in case.outputs.items()))
+    outputs = tuple(_spec(name, values[0]) for name, values in case.outputs.items())
+    return MethodSpec(name=case.method, inputs=inputs, outputs=outputs, largest_batch=recipe.largest_batch)
 
 
 def _image_spec(recipe: Recipe, facts: TargetFacts, value: Any) -> TensorSpec:

@@ -25,6 +25,7 @@ def export(
     backend: str | None = None,
     deployment_target: str | None = None,
     early_exit: str | None = None,
+    dynamic: str | None = None,
     atol: float | None = None,
     data: str | Path | None = None,
     num_calibration_samples: int | None = None,
@@ -44,6 +45,7 @@ def export(
     :param precision: see ``edgekit targets``; each target's default when ``None``.
     :param input: Core ML's ``image`` or ``tensor``; for a model of one's own also what it is called with, ``ids=1x6:int64:50``; several in a list.
     :param early_exit: of a network with exits, ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``; see :mod:`edgekit.methods`.
+    :param dynamic: ``batch=1..8``: how many inputs one call may take; for targets that do it well, ONNX.
     :param data: pictures that a quantized artifact is calibrated on and judged with: a data set's name, a folder, a CSV file of labels.
     :param num_calibration_samples: how many of them choose the ranges of integers.
     :param accuracy_budget: points of top-1 accuracy that quantizing may cost. :param sqnr: lowest SQNR of the logits in dB, instead.
@@ -69,6 +71,7 @@ def export(
         backend=backend,
         deployment_target=deployment_target,
         early_exit=early_exit,
+        dynamic=dynamic,
         atol=atol,
         data=None if data is None else str(data),
         num_calibration_samples=num_calibration_samples,

@@ -35,11 +35,19 @@ class TensorSpec:
 
 @frozen(kw_only=True)
 class MethodSpec:
-    """A callable entry of an artifact: a LiteRT signature, a Core ML function, an ExecuTorch method."""
+    """A callable entry of an artifact: a LiteRT signature, a Core ML function, an ExecuTorch method.
+
+    ``largest_batch``: how many inputs a call may take along the first axis of each, whose shapes here are those of one.
+    """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    largest_batch: int = 1
+
+    def fits(self, shape: tuple[int, ...], tensor: TensorSpec) -> bool:
+        """Whether an array of this shape can be given for one of the inputs."""
+        return shape == tensor.shape or (shape[1:] == tensor.shape[1:] and len(shape) > 1 and 1 <= shape[0] <= self.largest_batch)
 
 
 @frozen(kw_only=True)

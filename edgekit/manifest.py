@@ -62,9 +62,9 @@ def build_document(
         },
         "labels_sha256": labels_sha256,
         "tools": tool_versions(facts),
-        "methods": [attrs.asdict(method) for method in methods],
+        "methods": [_method_row(method) for method in methods],
         "preprocessing": attrs.asdict(source.preprocessing),
-        "rewrites": [attrs.asdict(report) for report in rewrites],
+        "rewrites": [report.to_json() for report in rewrites],
         "origins": origins,
         "operators": dict(sorted(inspection.operators.items())),
         "delegation": attrs.asdict(inspection.delegation),
@@ -77,17 +77,33 @@ def build_document(
     }
 
 
+def _method_row(method: MethodSpec) -> dict[str, Any]:
+    row = attrs.asdict(method)
+    if method.largest_batch == 1:
+        del row["largest_batch"]  # most take one input
+    return row
+
+
 def methods_from_json(rows: Any) -> tuple[MethodSpec, ...]:
     """Read the methods of a manifest back.
 
     :raises ArtifactError: not of that form.
     """
     try:
-        return tuple(MethodSpec(name=str(row["name"]), inputs=_specs(row["inputs"]), outputs=_specs(row["outputs"])) for row in rows)
+        return tuple(
+            MethodSpec(name=str(row["name"]), inputs=_specs(row["inputs"]), outputs=_specs(row["outputs"]), largest_batch=_count(row)) for row in rows
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             "the manifest's methods cannot be read", why=f"{type(error).__name__}: {error}", hint="export again with --overwrite"
         ) from error
+
+
+def _count(row: Any) -> int:
+    count = row.get("largest_batch", 1)
+    if type(count) is not int or count < 1:
+        raise TypeError("largest_batch is a number, 1 or more")
+    return count
 
 
 def native_method(native: tuple[MethodSpec, ...], method: MethodSpec) -> MethodSpec:

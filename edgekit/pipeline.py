@@ -27,7 +27,7 @@ from edgekit.methods import MethodSource, has_exits, method_sources
 from edgekit.models.naming import artifact_path, check_resolution
 from edgekit.models.source import SourceModel, load_source
 from edgekit.origins import origins_table
-from edgekit.programs import Rewritten, rewritten_programs
+from edgekit.programs import Rewritten, programs_for_batches, rewritten_programs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.provenance.proofs import Proofs
 from edgekit.quantizing import Made, Reference, lower_quantized, reference_for, require_quality
@@ -39,6 +39,7 @@ from edgekit.sentences import describe_parity, describe_rewrites, notes_on
 from edgekit.targets.base import LoweringJob, Target
 from edgekit.targets.registry import get_target
 from edgekit.traffic import program_bytes_moved
+from edgekit.verification.batches import with_batches
 from edgekit.verification.cases import Case, eager_cases
 from edgekit.verification.check import check_artifact
 from edgekit.verification.judged import answering
@@ -144,6 +145,7 @@ def prepare(recipes: Sequence[Recipe], listener: Listener) -> _Prepared:
     with stage(listener, "build") as step:
         source = load_source(recipe.model, resolution=recipe.resolution, num_classes=recipe.num_classes, weights=recipe.weights, inputs=recipe.inputs)
         _require_pictures(source, recipes)
+        _require_one_input(source, recipes)
         samples = samples_for(source.module, source.preprocessing)
         source, conditions = without_conditions(source, [torch.from_numpy(sample.tensor) for sample in samples])
         forms = {}
@@ -165,6 +167,14 @@ def _require_pictures(source: SourceModel, recipes: Sequence[Recipe]) -> None:
             why="ranges of integers are chosen, and answers judged, on pictures alone",
             hint="--precision fp32 or fp16",
         )
+
+
+def _require_one_input(source: SourceModel, recipes: Sequence[Recipe]) -> None:
+    """Refuse to leave the batch open of a model with exits, or of one that is given other than a picture: there a first axis may be anything."""
+    asked = [recipe.dynamic for recipe in recipes if recipe.dynamic is not None]
+    if asked and (has_exits(source.module) or source.inputs is not None):
+        why = "it has exits, and each picture leaves at its own" if has_exits(source.module) else "the first axis of its inputs need not be a batch"
+        raise UsageError(f"{source.name} takes one at a time", what=f"--dynamic {asked[0]}", why=why, hint="leave out --dynamic")
 
 
 def _drawn(recipe: Recipe, source: SourceModel, forms: Mapping[Any, _Form], listener: Listener) -> Draws | None:
@@ -196,9 +206,13 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
     form = prepared.forms[_form_of(recipe)]
     start = time.perf_counter()
     with stage(listener, f"{facts.name}: rewrite") as step:
-        key = (facts.forms, facts.limits)
+        key = (facts.forms, facts.limits, recipe.dynamic)
         if key not in form.programs:
-            form.programs[key] = rewritten_programs(source.name, form.methods, form.cases, facts)
+            form.programs[key] = (
+                rewritten_programs(source.name, form.methods, form.cases, facts)
+                if recipe.dynamic is None
+                else programs_for_batches(source.name, form.methods, form.cases, recipe.largest_batch)
+            )
         programs, rewrites = form.programs[key]
         rewrites = (*prepared.conditions, *rewrites)
         step.detail = describe_rewrites(rewrites)
@@ -266,6 +280,7 @@ def _as_floats(target: Target, facts: TargetFacts, job: LoweringJob, prepared: _
     with stage(listener, f"{facts.name}: verify") as step:
         tolerance = tolerance_for(job.recipe.precision, job.recipe.atol)
         parity = check_artifact(target, job.destination, job.methods, prepared.samples, form.cases, tolerance, counterparts)
+        parity = with_batches(parity, target, job.destination, job.methods[0], prepared.samples, form.cases[job.methods[0].name])
         parity = with_selections(parity, selections(prepared.source, facts, prepared.samples, prepared.selected))
         step.detail = describe_parity(parity)
     require_parity(parity, job.destination.name)

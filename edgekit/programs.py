@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edgekit.capabilities import TargetFacts, target_facts
+from edgekit.capture import capture
 from edgekit.declared import metadata_for
 from edgekit.interface import MethodSpec
 from edgekit.masks.captured import captured, check_samples
-from edgekit.masks.dynamic import refuse_masks_left
+from edgekit.masks.dynamic import refuse_dynamic, refuse_masks_left
 from edgekit.methods import MethodSource
 from edgekit.models.source import SourceModel
 from edgekit.recipe import Recipe
@@ -52,6 +53,19 @@ def rewritten_program(
     program, graph_reports = rewrite_program(found.program, GRAPH_REWRITES, facts, example)
     refuse_masks_left(name, program, graph_reports)
     return program, module_reports + graph_reports
+
+
+def programs_for_batches(name: str, methods: Sequence[MethodSource], cases: Mapping[str, Case], largest_batch: int) -> Rewritten:
+    """Capture every method with an open batch, as it is written: rewrites are made and proved for the sizes of one input.
+
+    :raises CaptureError: it is written for one at a time. :raises DataDependentError: a size depends on values.
+    """
+    programs = {}
+    for method in methods:
+        program = capture(name, method.module, cases[method.name].example(), largest_batch=largest_batch)
+        refuse_dynamic(name, program)
+        programs[method.name] = program
+    return programs, ()
 
 
 def _samples(case: Case) -> list[tuple[Tensor, ...]]:

@@ -17,6 +17,7 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen
 
+from edgekit.batches import largest_batch
 from edgekit.capabilities import (
     BACKENDS,
     DEPLOYMENT_TARGETS,
@@ -54,6 +55,7 @@ class Recipe:
     :param backend: ExecuTorch delegate.
     :param deployment_target: oldest system a Core ML package has to run on.
     :param early_exit: what becomes of a network with exits: ``methods``, ``select``, ``all``, ``last``, ``exit=K`` or ``method=K``.
+    :param dynamic: ``batch=1..8``: how many inputs one call may take, where the target does that well.
     :param atol: limit for the largest absolute error against eager, instead of the target's table row.
     :param data: pictures to calibrate and judge a quantized artifact with: a data set's name (``cifar10``, ``cifar10:test``), a folder, or a
         CSV file of labels.
@@ -77,6 +79,7 @@ class Recipe:
     backend: str | None = None
     deployment_target: str | None = None
     early_exit: str | None = None
+    dynamic: str | None = None
     atol: float | None = None
     data: str | None = field(default=None, converter=attrs.converters.optional(str))
     num_calibration_samples: int | None = None
@@ -127,6 +130,23 @@ class Recipe:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{facts.name} has no {name.replace('_', ' ')}", why=f"{option} is for {owner}", hint=f"leave out {option}")
         self._check_values()
+        self._check_dynamic(facts)
+
+    def _check_dynamic(self, facts: TargetFacts) -> None:
+        if self.dynamic is None:
+            return
+        largest_batch(self.dynamic)
+        row = next((limit for limit in facts.limits if limit.rule == "dynamic_batch"), None)
+        if row is None or row.value is not True:
+            raise UsageError(
+                f"{facts.name} is not written for batches that change",
+                what=f"--dynamic {self.dynamic}",
+                why=None if row is None else row.breaks,
+                hint="run one picture after the other, or give a model of your own one fixed batch: --input image=4x3x224x224",
+            )
+        if self.scheme.quantized or self.early_exit is not None:
+            what = f"precision {self.precision}" if self.scheme.quantized else f"--early-exit {self.early_exit}"
+            raise UsageError(f"--dynamic {self.dynamic} goes with floats and one method", what=what, hint="leave out one of them")
 
     def _check_values(self) -> None:
         if self.num_classes is not None and self.num_classes < 1:
@@ -176,6 +196,11 @@ class Recipe:
             raise UsageError("--accuracy-budget and --sqnr are two limits of one thing", hint="give one of them")
         if self.plan is not None and (self.accuracy_budget is not None or self.sqnr is not None):
             raise UsageError("a plan decides already what is quantized", hint="give --plan, or a limit to plan under")
+
+    @property
+    def largest_batch(self) -> int:
+        """How many inputs one call of the artifact may take."""
+        return largest_batch(self.dynamic)
 
     @property
     def scheme(self) -> Scheme:
@@ -244,8 +269,9 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for the manifest. Files appear by name; their hashes stand beside it."""
         values = {key: value.name if isinstance(value, Path) else value for key, value in attrs.asdict(self).items()}
-        if self.inputs is None:
-            del values["inputs"]  # most have none
+        for rare in ("inputs", "dynamic"):
+            if values[rare] is None:
+                del values[rare]  # most have none
         return values | {"model": portable_name(self.model), "data": portable_data(self.data)}
 
     def digest(self) -> str:

@@ -16,6 +16,7 @@ from edgekit.recipe import check_atol
 from edgekit.rejudge import judge_again
 from edgekit.runtime.loaded import facts_of_file
 from edgekit.targets.registry import get_target
+from edgekit.verification.batches import with_batches
 from edgekit.verification.cases import eager_cases
 from edgekit.verification.check import check_artifact
 from edgekit.verification.parity import Parity
@@ -79,7 +80,8 @@ def verify(
     if recipe.scheme.quantized:
         return judge_again(target, facts, path, manifest, recipe, source, sources, methods, data)
     counterparts = lowered_programs(recipe, source, sources, methods, cases)
-    return check_artifact(target, path, methods, pictures, cases, tolerance, counterparts)
+    parity = check_artifact(target, path, methods, pictures, cases, tolerance, counterparts)
+    return with_batches(parity, target, path, methods[0], pictures, cases[methods[0].name])
 
 
 def _check_limits(atol: float | None, samples: int | None) -> None:

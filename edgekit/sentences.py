@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from edgekit.batches import tried
 from edgekit.capabilities import FIRST_WITH_FUNCTIONS
 from edgekit.recipe import Recipe
 from edgekit.rewrites.report import RewriteReport
@@ -25,6 +26,9 @@ def notes_on(asked: Recipe, made: Recipe) -> tuple[str, ...]:
             f"{made.deployment_target} has no packages with a function an exit, so this one is a single function with every exit's logits: an app "
             f"chooses among them, and stopping early saves no time. --deployment-target {FIRST_WITH_FUNCTIONS} gives each exit its function"
         )
+    if made.dynamic is not None:
+        sizes = ", ".join(map(str, (1, *tried(made.largest_batch))))
+        notes.append(f"up to {made.largest_batch} at once, compared at {sizes}; captured as it is written: rewrites are made for one at a time")
     return tuple(notes)
 
 

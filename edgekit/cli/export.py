@@ -41,6 +41,7 @@ def export(
     backend: Annotated[str | None, typer.Option(help="ExecuTorch: xnnpack, coreml, vulkan or portable.")] = None,
     deployment_target: Annotated[str | None, typer.Option(help="Core ML: iOS16, iOS17, iOS18 or iOS26.")] = None,
     early_exit: Annotated[str | None, typer.Option(help="Networks with exits: methods (one an exit), select, all, last, exit=K, method=K.")] = None,
+    dynamic: Annotated[str | None, typer.Option(help="How many inputs one call may take; ONNX, floats.", metavar="batch=1..N")] = None,
     data: Annotated[
         str | None, typer.Option(help="Pictures to calibrate and judge with: a data set's name, a folder, a CSV file of labels.", metavar="DIR|NAME")
     ] = None,
@@ -95,6 +96,7 @@ def export(
                 "backend": backend,
                 "deployment_target": deployment_target,
                 "early_exit": early_exit,
+                "dynamic": dynamic,
                 "atol": atol,
                 "data": data,
                 "num_calibration_samples": num_calibration_samples,

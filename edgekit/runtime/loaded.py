@@ -73,7 +73,7 @@ class LoadedArtifact:
             raise UsageError(f"{method} takes {', '.join(t.name for t in spec.inputs)}", what=f"given: {', '.join(inputs) or 'nothing'}")
         # The file's own names, by position: some formats store none.
         own = native_method(self.executable.methods, spec)
-        given = {native.name: _fitted(inputs[tensor.name], tensor) for native, tensor in zip(own.inputs, spec.inputs, strict=True)}
+        given = {native.name: _fitted(inputs[tensor.name], tensor, spec) for native, tensor in zip(own.inputs, spec.inputs, strict=True)}
         results = self.executable.run(method, given)
         return {tensor.name: results[native.name] for native, tensor in zip(own.outputs, spec.outputs, strict=True)}
 
@@ -97,12 +97,12 @@ class LoadedArtifact:
         return run_early_exit(self.run, self.methods, images, rule, model=self.model, confidence=confidence)
 
 
-def _fitted(array: Array, spec: TensorSpec) -> Array:
+def _fitted(array: Array, spec: TensorSpec, method: MethodSpec) -> Array:
     if not isinstance(array, np.ndarray):
         raise UsageError(f"input {spec.name} is a {type(array).__name__}", what="expected a NumPy array", hint="numpy.asarray(...)")
     if array.shape != spec.shape and spec.layout == "NHWC" and array.ndim == 4 and array.transpose(0, 2, 3, 1).shape == spec.shape:
         array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
-    if array.shape != spec.shape:
+    if not method.fits(array.shape, spec):
         raise UsageError(f"input {spec.name} has shape {array.shape}", what=f"expected {spec.shape} ({spec.layout})")
     expected = "uint8" if spec.dtype == "image" else spec.dtype
     if array.dtype != expected:

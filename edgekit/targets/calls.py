@@ -33,7 +33,7 @@ def check_inputs(method: MethodSpec, inputs: Mapping[str, Array]) -> None:
     for name, tensor in expected.items():
         array = inputs[name]
         dtype = "uint8" if tensor.dtype == "image" else tensor.dtype
-        if tuple(array.shape) != tensor.shape or array.dtype.name != dtype:
+        if not method.fits(tuple(array.shape), tensor) or array.dtype.name != dtype:
             raise BadInputError(
                 f"input {name} of method {method.name} does not fit",
                 what=f"given: {array.dtype.name} {tuple(array.shape)}",

@@ -13,7 +13,7 @@ from edgekit.targets.failure import lowering_error
 from edgekit.targets.layouts import LAYOUTS_KEY, layouts_as_text
 from edgekit.targets.onnx.branches import join
 from edgekit.targets.onnx.exits import EXITS_KEY
-from edgekit.targets.onnx.proto import interface_of, methods_of
+from edgekit.targets.onnx.proto import BATCH, LARGEST_BATCH_KEY, interface_of, methods_of
 from edgekit.targets.onnx.tidy import tidy
 
 # The first opset with Gelu, which is five operators before it; onnxruntime reads it since 1.17 (January 2024).
@@ -54,6 +54,8 @@ def _tidied(job: LoweringJob, method: MethodSpec) -> Any:
     except Exception as error:
         raise lowering_error("onnx", error, job.programs) from error
     tidy(model)
+    if method.largest_batch > 1:
+        _name_batch(model)
     model.graph.name = method.name
     return model
 
@@ -81,6 +83,15 @@ def _convert(program: ExportedProgram, method: MethodSpec) -> Any:
     return exported.model_proto
 
 
+def _name_batch(model: Any) -> None:
+    """Call the open axis what it is; torch.onnx calls it as torch's solver does, ``s77``. What it inferred in between is left out."""
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, size in enumerate(value.type.tensor_type.shape.dim):
+            if axis == 0 and size.HasField("dim_param"):
+                size.dim_param = BATCH
+
+
 def _sign(model: Any, job: LoweringJob, exits: Sequence[str]) -> None:
     """Write who made the model and what it is; the layouts come last, so that a file cut short lacks them.
 
@@ -91,7 +102,9 @@ def _sign(model: Any, job: LoweringJob, exits: Sequence[str]) -> None:
     model.doc_string = job.metadata.description
     del model.metadata_props[:]
     joined = {EXITS_KEY: " ".join(exits)} if exits else {}
-    for key, text in {**job.metadata.as_strings(), **joined, LAYOUTS_KEY: layouts_as_text(job.methods)}.items():
+    largest = max(method.largest_batch for method in job.methods)
+    batch = {LARGEST_BATCH_KEY: str(largest)} if largest > 1 else {}
+    for key, text in {**job.metadata.as_strings(), **joined, **batch, LAYOUTS_KEY: layouts_as_text(job.methods)}.items():
         model.metadata_props.add(key=key, value=text)
 
 

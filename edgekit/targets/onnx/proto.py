@@ -10,6 +10,12 @@ from edgekit.targets.file_kind import describe
 from edgekit.targets.layouts import LAYOUTS_KEY, layout_from_text
 from edgekit.targets.onnx.exits import exits_in
 
+BATCH = "batch"
+"""What the first axis of every input and output is called in a file that takes several at once."""
+LARGEST_BATCH_KEY = "edgekit.largest_batch"
+"""The metadata entry that says how many."""
+_LONGEST_COUNT = 4  # digits
+
 
 def read_model(path: Path) -> tuple[bytes, Any]:
     """Return a file's content and the ``onnx.ModelProto`` in it.
@@ -73,30 +79,37 @@ def methods_of(model: Any) -> tuple[MethodSpec, ...]:
     :raises ArtifactError: an input or output has no fixed shape, or an exit is not there.
     """
     graph, metadata = model.graph, metadata_of(model)
-    layouts = metadata.get(LAYOUTS_KEY)
+    layouts, largest = metadata.get(LAYOUTS_KEY), metadata.get(LARGEST_BATCH_KEY, "")
+    largest_batch = int(largest) if largest.isascii() and largest.isdigit() and len(largest) <= _LONGEST_COUNT else 1
     constants = {tensor.name for tensor in graph.initializer}  # older files list these among the inputs
     inputs = {value.name: value for value in graph.input if value.name not in constants}
 
     def method(name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> MethodSpec:
-        sides = (tuple(_tensor(own, value, layout_of=(layouts, name)) for own, value in side.items()) for side in (inputs, outputs))
-        return MethodSpec(name=name, inputs=next(sides), outputs=next(sides))
+        sides = (
+            tuple(_tensor(own, value, layout_of=(layouts, name), batched=largest_batch > 1) for own, value in side.items())
+            for side in (inputs, outputs)
+        )
+        return MethodSpec(name=name, inputs=next(sides), outputs=next(sides), largest_batch=largest_batch)
 
     exits = [method(each.name, each.inputs, each.outputs) for each in exits_in(model, metadata)]
     return (*exits, method(graph.name, inputs, {value.name: value for value in graph.output}))
 
 
-def _tensor(name: str, value: Any, *, layout_of: tuple[str | None, str]) -> TensorSpec:
+def _tensor(name: str, value: Any, *, layout_of: tuple[str | None, str], batched: bool) -> TensorSpec:
+    """Return the spec of an input or output; of one whose batch is open, that of a batch of one."""
     import onnx
 
     kind = value.type.tensor_type
-    if not all(size.HasField("dim_value") for size in kind.shape.dim):
+    sizes = list(kind.shape.dim)
+    open_batch = batched and bool(sizes) and sizes[0].dim_param == BATCH
+    if not all(size.HasField("dim_value") for size in sizes[open_batch:]):
         raise ArtifactError(f"{name} has no fixed shape", why="edgekit runs and compares static shapes", hint="export it with fixed sizes")
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{name} is of type {kind.elem_type}, which is no tensor type of ONNX") from error
     layout = layout_from_text(*layout_of, name)
-    return TensorSpec(name=name, dtype=dtype, shape=tuple(size.dim_value for size in kind.shape.dim), layout=layout)
+    return TensorSpec(name=name, dtype=dtype, shape=(1,) * open_batch + tuple(size.dim_value for size in sizes[open_batch:]), layout=layout)
 
 
 def interface_of(method: MethodSpec) -> str:
