@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml Makefile | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test test-zoo test-apps test-apps-quick lint types imports unit format benchmark clean
+.PHONY: help setup demo test docs test-zoo test-apps test-apps-quick lint types imports unit format benchmark clean
 
 help:
 	@echo "make demo       set up, export emov2-5m to five targets, classify a photograph with each"
 	@echo "make test       set up, lint, check types and imports, run the tests"
 	@echo "make test-apps  compile and test what runs on phones, as far as this machine can; skips what it has no tools for"
 	@echo "make test-zoo   export 75 small modules and 25 public networks to five targets, and print what is refused, by whom and why"
+	@echo "make docs       build the documentation into build/site, without network"
 	@echo "make setup      a virtual environment in .venv with everything pinned"
 	@echo "make benchmark  time edgekit's artifacts against the vendors' plain exports (one core, minutes)"
 
@@ -43,6 +44,11 @@ test-apps-quick: setup
 test-zoo: setup
 	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_table.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_public.py --output build/zoo_public.json
+
+# Pages of rewrites, targets and error texts are made from the code and the stored results (tools/docs_pages.py); nothing is fetched.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 lint: setup
 	$(BIN)/ruff check --no-cache .
