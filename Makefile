@@ -42,8 +42,8 @@ test-apps-quick: setup
 
 # Every module of the zoo, then public networks, every target: an hour of processor time. What is refused is printed with the reason.
 test-zoo: setup
-	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_table.py
-	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_public.py --output build/zoo_public.json
+	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_table.py --output build/zoo_modules.json
+	OMP_NUM_THREADS=1 $(BIN)/python tests/zoo/zoo_public.py --output build/zoo.json
 
 # Pages of rewrites, targets and error texts are made from the code and the stored results (tools/docs_pages.py); nothing is fetched.
 docs: setup

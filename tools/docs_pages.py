@@ -97,7 +97,7 @@ def _outcomes(file: Path, kind: str) -> Iterator[str]:
     found = {(row["name"], row["target"]): row for row in document["results"]}
     names = list(dict.fromkeys(name for name, _ in found))
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
-    yield f"{document['what']}; {document['precision']}, {document['day']}, {document['machine']}. {versions}.\n"
+    yield f"Exported in {document['precision']} and run on {document['day']}, {document['machine']}: {versions}. Weights are not trained.\n"
     counted = [sum(found.get((name, target), {}).get("passed", False) for name in names) for target in _NAMES]
     rows = [(f"**of {len(names)}**", *(f"**{count}**" for count in counted))]
     rows += [(f"`{name}`", *(_outcome(found.get((name, target))) for target in _NAMES)) for name in names]

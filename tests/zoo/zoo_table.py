@@ -1,19 +1,20 @@
 """Exports every module of the zoo to every target, runs what was written, and prints what passes and what stops the rest.
 
 python tests/zoo/zoo_table.py [--only NAME ...] [--target T ...] [--output results.json]
+
+A file of results that is there is gone on with: what has passed is not repeated, unless by other versions.
 """
 
 import argparse
-import json
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from attrs import asdict, frozen
+from zoo_results import missing, replaced, rows_so_far, show_counts, write
 
 import edgekit
 from edgekit.capabilities import TARGETS
@@ -64,32 +65,6 @@ def export(name: str, factory: str, target: str, resolution: int = RESOLUTION) -
     return Outcome(name=name, target=target, passed=True, max_rel_error=done.parity.max_rel_error, seconds=seconds)
 
 
-def show(outcomes: Sequence[Outcome], targets: Sequence[str]) -> None:
-    """Print a row a module, and below what stopped each."""
-    names = list(dict.fromkeys(outcome.name for outcome in outcomes))
-    found = {(outcome.name, outcome.target): outcome for outcome in outcomes}
-    width = max(map(len, names))
-    print(f"{'':{width}}", *(f"{target:10}" for target in targets))
-    for name in names:
-        print(f"{name:{width}}", *(f"{'pass' if found[name, target].passed else found[name, target].stage:10.10}" for target in targets))
-    for target in targets:
-        passed = sum(found[name, target].passed for name in names)
-        print(f"{target}: {passed} of {len(names)}")
-    for outcome in outcomes:
-        if not outcome.passed:
-            print(f"\n{outcome.name}, {outcome.target}: {outcome.said}")
-
-
-def show_counts(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print how many of the rows of each target passed, and below what stopped the others."""
-    for target in dict.fromkeys(row["target"] for row in rows):
-        there = [row for row in rows if row["target"] == target]
-        print(f"{target}: {sum(row['passed'] for row in there)} of {len(there)}")
-    for row in rows:
-        if not row["passed"]:
-            print(f"\n{row['name']}, {row['target']}: {row['said']}")
-
-
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,17 +73,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     targets = arguments.target or [facts.name for facts in TARGETS]
-    outcomes = []
-    for name, factory in entries():
-        if arguments.only and name not in arguments.only:
-            continue
-        for target in targets:
-            outcomes.append(export(name, factory, target))
-            last = outcomes[-1]
-            print(f"{name} {target} {'pass' if last.passed else last.stage} {last.seconds:.1f} s", file=sys.stderr, flush=True)
-            if arguments.output:
-                arguments.output.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
-    show(outcomes, targets)
+    factories = dict(entries())
+    rows = rows_so_far(arguments.output)
+    for name in arguments.only or factories:
+        for target in missing(rows, name, targets):
+            outcome = export(name, factories[name], target)
+            rows = replaced(rows, [asdict(outcome)])
+            print(f"{name} {target} {'pass' if outcome.passed else outcome.stage} {outcome.seconds:.1f} s", file=sys.stderr, flush=True)
+        if arguments.output:
+            write(arguments.output, "modules", dict.fromkeys(factories, RESOLUTION), rows)
+    show_counts(rows)
 
 
 if __name__ == "__main__":
