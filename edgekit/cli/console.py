@@ -19,15 +19,20 @@ _BAR_AFTER_S = 2.0
 _BAR_WIDTH = 30
 
 
-def note(text: str) -> None:
-    """Write a line to stderr."""
-    sys.stderr.write(text + "\n")
+def note(text: str, mark: str = "") -> None:
+    """Write a line to stderr, after a ``mark`` of our own; names in it may come from files, so signs that steer a terminal are spelled out."""
+    sys.stderr.write(mark + errors.shown(text) + "\n")
     sys.stderr.flush()
+
+
+def line(text: str = "") -> None:
+    """Write a line to stdout; as :func:`note`."""
+    sys.stdout.write(errors.shown(text) + "\n")
 
 
 def print_error(error: EdgekitError, *, verbose: bool = False) -> None:
     """Show an expected error: one line, then its labelled parts, then the text of another package's error that it explains, if asked for."""
-    note(f"{_red('error:')} {error.summary}")
+    note(f" {error.summary}", _red("error:"))
     if error.parts:
         note("")
         for label, text in error.parts:
@@ -40,7 +45,7 @@ def print_internal_error(error: Exception) -> None:
     """Show a defect of edgekit in one line and keep its trace in a file for the report."""
     with tempfile.NamedTemporaryFile("w", prefix="edgekit-error-", suffix=".txt", delete=False, encoding="utf-8") as trace:
         traceback.print_exception(error, file=trace)
-    note(f"{_red('internal error:')} {type(error).__name__}: {error}")
+    note(f" {type(error).__name__}: {error}", _red("internal error:"))
     note("")
     note("  what    this is a defect in edgekit, not in what you did")
     note(f"  try     report it with {trace.name}")
@@ -88,7 +93,7 @@ class StageLines:
     def begin(self, stage: str) -> None:
         """Show that a stage runs."""
         if self._live:
-            sys.stderr.write(f"\r\033[K  {stage:<22} ...")
+            sys.stderr.write(f"\r\033[K  {errors.shown(stage):<22} ...")
             sys.stderr.flush()
 
     def end(self, stage: str, seconds: float, detail: str) -> None:

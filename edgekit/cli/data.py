@@ -48,7 +48,7 @@ def pull(
         with console.byte_bar(quiet=quiet) as progress:
             pulled[name] = fetch(name, package_file=package, listener=console.StageLines(quiet=quiet), progress=progress)
         if not as_json:
-            sys.stdout.write(f"{pulled[name]}\n")
+            console.line(f"{pulled[name]}")
             sys.stdout.flush()
     if as_json:
         console.print_json(

@@ -1,6 +1,5 @@
 """``edgekit device``."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -173,7 +172,7 @@ def validate(
         told = {"schema_version": 1, "command": "device validate", "run_id": found.run_id, "process": found.process, "verdict": "valid"}
         console.print_json(told | {"results": [{"variant": result.variant, "status": result.status} for result in found.results]})
         return
-    sys.stdout.write(f"{report.name}: process {found.process} of run {found.run_id}, {len(found.results)} results, valid\n")
+    console.line(f"{report.name}: process {found.process} of run {found.run_id}, {len(found.results)} results, valid")
 
 
 def _platform(name: str) -> str:
@@ -212,5 +211,5 @@ def _show(document: dict[str, Any], kept: Path, *, as_json: bool) -> None:
     for row in document["results"]:
         if row["exits"] is not None:
             shares = ", ".join(f"{exit_['share']:.0%} at {exit_['exit']}" for exit_ in row["exits"]["by_exit"] if exit_["count"])
-            sys.stdout.write(f"{row['variant']}: {shares}; {row['exits']['expected_ms']:.2f} ms in expectation\n")
+            console.line(f"{row['variant']}: {shares}; {row['exits']['expected_ms']:.2f} ms in expectation")
     console.note(f"\n{kept}")

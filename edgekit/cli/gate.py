@@ -1,13 +1,12 @@
 """``edgekit gate``."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgekit.cli import console
-from edgekit.errors import BudgetError, OutputError, shown
+from edgekit.errors import BudgetError, OutputError
 
 if TYPE_CHECKING:
     from edgekit.gates.ratchet import Tightened
@@ -120,18 +119,18 @@ def _show(report: "GateReport", explanations: "list[Explanation] | tuple[()]") -
     from edgekit.gates.table import HEADER, rows_of, why_lines
 
     for artifact in report.artifacts:
-        sys.stdout.write(shown(f"{artifact.name}{'' if artifact.reason is None else '  ' + artifact.reason}") + "\n")
+        console.line(f"{artifact.name}{'' if artifact.reason is None else '  ' + artifact.reason}")
         console.print_table(HEADER, rows_of(artifact, report), indent="  ")
     for explanation in explanations:
-        sys.stdout.write(f"\nwhy {explanation.name}\n")
+        console.line(f"\nwhy {explanation.name}")
         for line in why_lines(explanation):
-            sys.stdout.write(f"  {shown(line)}\n")
+            console.line(f"  {line}")
     counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in report.counts().items() if count)
-    sys.stdout.write(f"\n{len(report.artifacts)} artifact{'s' * (len(report.artifacts) != 1)}, budgets: {counts or 'none applied'}\n")
+    console.line(f"\n{len(report.artifacts)} artifact{'s' * (len(report.artifacts) != 1)}, budgets: {counts or 'none applied'}")
 
 
 def _show_tightened(tightened: "tuple[Tightened, ...]", *, asked: bool) -> None:
     for row in tightened:
-        sys.stdout.write(f"tightened  {row.name}  {row.metric}  {row.before:,} to {row.now:,}\n")
+        console.line(f"tightened  {row.name}  {row.metric}  {row.before:,} to {row.now:,}")
     if asked and not tightened:
-        sys.stdout.write("nothing to tighten\n")
+        console.line("nothing to tighten")

@@ -1,6 +1,5 @@
 """``edgekit inspect``."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,24 +78,24 @@ def _artifact_document(report: "ArtifactReport") -> dict[str, Any]:
 
 def _show_artifact(report: "ArtifactReport") -> None:
     inspection = report.inspection
-    sys.stdout.write(f"{report.path.name}  {report.target}  {report.size_bytes:,} bytes  sha256 {report.sha256[:16]}...\n\n")
+    console.line(f"{report.path.name}  {report.target}  {report.size_bytes:,} bytes  sha256 {report.sha256[:16]}...\n")
     for method in inspection.methods:
         takes, gives = (
             ", ".join(f"{t.name} {t.dtype} {'x'.join(map(str, t.shape))} {t.layout}" for t in ts) for ts in (method.inputs, method.outputs)
         )
-        sys.stdout.write(f"{method.name}: {takes} -> {gives}\n")
-    sys.stdout.write("\n")
+        console.line(f"{method.name}: {takes} -> {gives}")
+    console.line()
     console.print_table(("section", "bytes"), [(name, str(size)) for name, size in inspection.sections.items()])
     if inspection.weights:
-        sys.stdout.write("\n")
+        console.line()
         rows = [(row.name, str(row.tensors), str(row.values), str(row.size_bytes), f"{row.bits_per_value:.2f}") for row in inspection.weights]
         console.print_table(("weights", "tensors", "values", "bytes", "bits each"), rows)
     delegation = inspection.delegation
     if delegation.share is not None:
         pieces = "" if delegation.subgraphs is None else f" in {delegation.subgraphs} subgraphs"
         outside = ", ".join(f"{count} {name}" for name, count in delegation.not_delegated.items()) or "nothing"
-        sys.stdout.write(f"\ndelegated {delegation.share:.1%} of the operators{pieces}; outside: {outside}\n")
-    sys.stdout.write("\n")
+        console.line(f"\ndelegated {delegation.share:.1%} of the operators{pieces}; outside: {outside}")
+    console.line()
     console.print_table(("operator", "count"), [(name, str(count)) for name, count in sorted(inspection.operators.items(), key=lambda row: -row[1])])
 
 
@@ -109,16 +108,16 @@ def _model_document(report: "ModelReport") -> dict[str, Any]:
 def _show_model(report: "ModelReport") -> None:
     size = f"{report.resolution}x{report.resolution}  {report.parameters / 1e6:.2f} M parameters"
     macs = "?" if report.macs is None else f"{report.macs / 1e6:,.2f}"
-    sys.stdout.write(f"{report.model}  {size}  {macs} M multiply-adds as written, on the first sample\n")
+    console.line(f"{report.model}  {size}  {macs} M multiply-adds as written, on the first sample")
     show_sites(report)
     show_places(report)
     for name, reports in report.targets.items():
-        sys.stdout.write(f"\n{name}\n")
+        console.line(f"\n{name}")
         for r in reports:
             if r.sites or r.skips:
-                sys.stdout.write(f"  {r.name:<36} {len(r.sites):3} sites  {console.shortened(r.sites)}\n")
+                console.line(f"  {r.name:<36} {len(r.sites):3} sites  {console.shortened(r.sites)}")
             by_reason: dict[str, list[str]] = {}
             for skip in r.skips:
                 by_reason.setdefault(skip.reason, []).append(skip.site)
             for reason, sites in by_reason.items():
-                sys.stdout.write(f"      left alone: {console.shortened(sites)}: {reason}\n")
+                console.line(f"      left alone: {console.shortened(sites)}: {reason}")

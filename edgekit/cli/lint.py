@@ -1,6 +1,5 @@
 """``edgekit lint``."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,16 +81,14 @@ def _document(report: "LintReport") -> dict[str, Any]:
 def _show(report: "LintReport") -> None:
     from edgekit.lint.rules import PREDICTION
 
-    counts, write = report.counts, sys.stdout.write
+    counts, write = report.counts, console.line
     told = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items())
     write(
-        f"{report.path.name}  {report.target}  {told}; {len(report.rules)} rules checked\n"
-        if report.rules
-        else f"{report.path.name}  {report.target}\n"
+        f"{report.path.name}  {report.target}  {told}; {len(report.rules)} rules checked" if report.rules else f"{report.path.name}  {report.target}"
     )
-    write(f"{PREDICTION}\n")
+    write(PREDICTION)
     for note in report.notes:
-        write(f"{note}\n")
+        write(note)
     for rule in report.rules:
         found = [finding for finding in report.findings if finding.rule == rule.id]
         if found:
@@ -99,18 +96,18 @@ def _show(report: "LintReport") -> None:
 
 
 def _show_rule(rule: "Rule", findings: "list[Finding]") -> None:
-    write = sys.stdout.write
-    write(f"\n{rule.severity}  {rule.id}  {rule.accelerator}: {rule.statement}\n")
+    write = console.line
+    write(f"\n{rule.severity}  {rule.id}  {rule.accelerator}: {rule.statement}")
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.operator, finding.hint), []).append(finding)
     for (operator, hint), group in groups.items():
-        write(f"  {len(group):4} {operator:<18} {_problem(group)}: {_sites(group)}\n")
+        write(f"  {len(group):4} {operator:<18} {_problem(group)}: {_sites(group)}")
         if hint != rule.hint:
-            write(f"       try  {hint}\n")
+            write(f"       try  {hint}")
     if any(finding.hint == rule.hint for finding in findings):
-        write(f"  try  {rule.hint}\n")
-    write(f"  see  {rule.source}\n")
+        write(f"  try  {rule.hint}")
+    write(f"  see  {rule.source}")
 
 
 def _sites(findings: "list[Finding]") -> str:

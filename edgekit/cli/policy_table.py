@@ -1,6 +1,5 @@
 """A policy and what it does, as a table for people."""
 
-import sys
 from typing import TYPE_CHECKING
 
 from edgekit.cli import console
@@ -28,7 +27,7 @@ def show_policy(policy: "Policy", outcome: "Outcome", promised: "Outcome | None"
                 row.append(f"{value / divisor:.2f}")
             total.append(f"{mean / divisor:.2f}")
     console.print_table(tuple(header), [tuple(row) for row in [*rows, total]])
-    sys.stdout.write("\n" + _summary(policy, outcome, promised) + "\n")
+    console.line("\n" + _summary(policy, outcome, promised))
 
 
 def _rule(policy: "Policy", k: int) -> str:

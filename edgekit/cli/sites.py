@@ -1,7 +1,6 @@
 """The sites of a model, their forms and what each costs: as tables for people, and as JSON."""
 
 import itertools
-import sys
 import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -65,13 +64,13 @@ def show_sites(report: "ModelReport") -> None:
     unit = _unit(report.macs)
     for site in report.sites:
         here = "" if site.eager_macs is None else f"; {_in(site.eager_macs, unit)} {unit}MACs there as written"
-        sys.stdout.write(f"\n{site.question}: {site.asks}\n  {console.shortened(site.sites)}{here}\n")
+        console.line(f"\n{site.question}: {site.asks}\n  {console.shortened(site.sites)}{here}")
         _show_forms(site, unit)
         _show_methods(site, unit)
         _show_reasons("why", site, "chosen")
         _show_reasons("no", site, "refused")
     if report.sites:
-        sys.stdout.write("\n" + textwrap.fill(f"{unit}MACs: {_LEGEND}.", _WIDTH) + "\n")
+        console.line("\n" + textwrap.fill(f"{unit}MACs: {_LEGEND}.", _WIDTH))
 
 
 def _show_forms(site: "SiteReport", unit: str) -> None:
@@ -104,11 +103,11 @@ def _show_methods(site: "SiteReport", unit: str) -> None:
     for name, methods in counted.items():
         steps = zip(methods.items(), _running(methods.values()), strict=True)
         told = ", ".join(f"{method} {_in(macs, unit)} ({_in(so_far, unit)})" for (method, macs), so_far in steps)
-        sys.stdout.write(_wrapped(f"{name}, each (and so far): {told}", "  "))
+        console.line(_wrapped(f"{name}, each (and so far): {told}", "  "))
 
 
 def _wrapped(text: str, first: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=" " * 6) + "\n"
+    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=" " * 6)
 
 
 def _show_reasons(label: str, site: "SiteReport", status: str) -> None:
@@ -120,7 +119,7 @@ def _show_reasons(label: str, site: "SiteReport", status: str) -> None:
                 by_reason.setdefault(form.reason, []).append(target if status == "chosen" else f"{target} {form.form}")
     for reason, who in by_reason.items():
         text = f"{console.shortened(who, 5)}: {reason}"
-        sys.stdout.write(_wrapped(text, f"  {label:<4}"))
+        console.line(_wrapped(text, f"  {label:<4}"))
 
 
 _SCALE = {"G": 1e9, "M": 1e6}

@@ -166,9 +166,9 @@ def _show_dry(plan: "Plan", left: "Prediction", slots: int, plain: Any, *, as_js
     counts: dict[str, int] = {}
     for cell in plan.cells.values():
         counts[cell.kind] = counts.get(cell.kind, 0) + 1
-    sys.stdout.write(f"{len(plan.rows)} artifacts, {len(plan.cells)} cells: {', '.join(f'{count} {kind}' for kind, count in counts.items())}\n")
-    sys.stdout.write(f"left to do: {left.cells} cells, about {_span(left.seconds)} of work, {_span(left.ends_s)} with {slots} at once\n")
-    sys.stdout.write(f"artifacts to keep: about {left.size_bytes / 1e6:,.0f} MB\n")
+    console.line(f"{len(plan.rows)} artifacts, {len(plan.cells)} cells: {', '.join(f'{count} {kind}' for kind, count in counts.items())}")
+    console.line(f"left to do: {left.cells} cells, about {_span(left.seconds)} of work, {_span(left.ends_s)} with {slots} at once")
+    console.line(f"artifacts to keep: about {left.size_bytes / 1e6:,.0f} MB")
 
 
 def _show(document: dict[str, Any], summary: "Summary", place: Path) -> None:

@@ -1,6 +1,5 @@
 """``edgekit weights``: official checkpoints."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -36,4 +35,4 @@ def pull(
     if as_json:
         console.print_json({"schema_version": 1, "command": "weights pull", "model": model, "path": str(path)})
     else:
-        sys.stdout.write(f"{path}\n")
+        console.line(f"{path}")
