@@ -152,6 +152,19 @@ def vendors(evidence: Evidence) -> Iterable[str]:
     yield from _table(("", *named.values()), rows)
 
 
+def zoo(evidence: Evidence) -> Iterable[str]:
+    """Yield how many modules and public networks of the zoo each target took and equalled eager on."""
+    named = {"coreml": "Core ML", **TARGETS, "onnx": "ONNX", "coreai": "Core AI"}
+    rows = []
+    for source in evidence.of(BENCHMARK):
+        if source.entry.text("benchmark") == "zoo":
+            outcomes = {(row.text("name"), row.text("target")): row.flag("passed") is True for row in source.entry.entries("results")}
+            names = list(dict.fromkeys(name for name, _ in outcomes))
+            counts = [sum(outcomes.get((name, target), False) for name in names) for target in named]
+            rows.append((f"{len(names)} {source.entry.text('what')}", *map(str, counts), f"{sum(counts)} of {len(named) * len(names)}"))
+    yield from _table(("equal to eager, executed", *named.values(), "all"), sorted(rows) or [("not stored yet", *[""] * (len(named) + 1))])
+
+
 def growth(evidence: Evidence) -> Iterable[str]:
     """Yield the factor by which time grows from the first to the last value of each axis."""
     found = {
@@ -284,6 +297,7 @@ TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "lint": lint,
     "quantized": quantized,
     "vendors": vendors,
+    "zoo": zoo,
     "bad-days": bad_days,
     "fuzzed": fuzzed,
 }

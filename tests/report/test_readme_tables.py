@@ -93,3 +93,11 @@ def test_floors_are_shares_of_the_own_time_and_the_stored_ratios(tables, tmp_pat
     document = {"benchmark": "where_time_goes", "model": "net", "resolution": 32, "profiles_of": [one]}
     (tmp_path / "x.json").write_text(json.dumps(document))
     assert list(tables.floors(gather([tmp_path])))[2] == "| net, 32, onnxruntime | 60% | 20% | 15% | 5% | 0.50 | 0.40 |"
+
+
+def test_the_zoo_counts_what_passed_by_target(tables, tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"benchmark": "other"}))
+    assert list(tables.zoo(gather([tmp_path])))[2].startswith("| not stored yet |")
+    rows = [{"name": name, "target": "onnx", "passed": name == "A"} for name in "AB"] + [{"name": "A", "target": "coreml", "passed": True}]
+    (tmp_path / "x.json").write_text(json.dumps({"benchmark": "zoo", "what": "modules", "results": rows}))
+    assert list(tables.zoo(gather([tmp_path])))[2] == "| 2 modules | 1 | 0 | 0 | 1 | 0 | 2 of 10 |"
