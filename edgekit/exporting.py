@@ -32,6 +32,8 @@ def export(
     accuracy_budget: float | None = None,
     sqnr: float | None = None,
     plan: str | Path | None = None,
+    costs: str | Path | None = None,
+    io: str | None = None,
     output_dir: str | Path = ".",
     overwrite: bool = False,
     proofs: Proofs | None = None,
@@ -49,7 +51,8 @@ def export(
     :param data: pictures that a quantized artifact is calibrated on and judged with: a data set's name, a folder, a CSV file of labels.
     :param num_calibration_samples: how many of them choose the ranges of integers.
     :param accuracy_budget: points of top-1 accuracy that quantizing may cost. :param sqnr: lowest SQNR of the logits in dB, instead.
-    :param plan: a file that says what is quantized: a plan, or a manifest that holds one.
+    :param plan: a file that says what is quantized: a plan, or a manifest that holds one. :param costs: a table of what operators cost, to plan by.
+    :param io: ``int8``: a quantized LiteRT file is given and answers integers; what they stand for, the manifest says.
     :param output_dir: folder for the artifacts, made if needed.
     :param overwrite: replace artifacts that are there already.
     :param proofs: a lock file to write or to reproduce, statements and bills of materials; see :mod:`edgekit.provenance`.
@@ -78,6 +81,8 @@ def export(
         accuracy_budget=accuracy_budget,
         sqnr=sqnr,
         plan=plan,
+        costs=costs,
+        io=io,
     )
     return export_recipes(recipes, output_dir=Path(output_dir), overwrite=overwrite, proofs=proofs, cache=cache, listener=listener)
 

@@ -1,6 +1,6 @@
 """What goes in and comes out of a model's methods: names, shapes, dtypes, layouts, preprocessing."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -25,12 +25,26 @@ class TensorSpec:
 
     ``layout`` names the axes: N batch, C channels or classes, H rows, W columns.
     ``dtype`` is NumPy's name (``float32``), or ``image`` for a Core ML picture input of 8-bit RGB pixels.
+    ``scale`` and ``zero_point``: of one that is given or answered in integers of 8 bits, ``real = (stored - zero_point) * scale``.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     layout: Layout = "other"
+    scale: float | None = None
+    zero_point: int = 0
+
+    def stored(self, real: Any) -> Any:
+        """Return an array of real values as the file takes it: as integers, rounded and clipped, where it has a scale."""
+        if self.scale is None:
+            return real
+        lowest, highest = (0, 255) if self.dtype == "uint8" else (-128, 127)
+        return ((real / self.scale).round() + self.zero_point).clip(lowest, highest).astype(self.dtype)
+
+    def real(self, stored: Any) -> Any:
+        """Return an array of what the file gave as real values, float32 where it has a scale."""
+        return stored if self.scale is None else ((stored.astype("float32") - self.zero_point) * self.scale).astype("float32")
 
 
 @frozen(kw_only=True)

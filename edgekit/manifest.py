@@ -1,5 +1,6 @@
 """What a manifest says, put together from the parts of an export, and read back."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,9 @@ def _method_row(method: MethodSpec) -> dict[str, Any]:
     row = attrs.asdict(method)
     if method.largest_batch == 1:
         del row["largest_batch"]  # most take one input
+    for tensor in (*row["inputs"], *row["outputs"]):
+        if tensor["scale"] is None:
+            del tensor["scale"], tensor["zero_point"]  # most are no integers
     return row
 
 
@@ -124,9 +128,22 @@ def native_method(native: tuple[MethodSpec, ...], method: MethodSpec) -> MethodS
 
 def _specs(rows: Any) -> tuple[TensorSpec, ...]:
     return tuple(
-        TensorSpec(name=str(row["name"]), dtype=str(row["dtype"]), shape=tuple(int(size) for size in row["shape"]), layout=row["layout"])
+        TensorSpec(
+            name=str(row["name"]),
+            dtype=str(row["dtype"]),
+            shape=tuple(int(size) for size in row["shape"]),
+            layout=row["layout"],
+            scale=_scale(row.get("scale")),
+            zero_point=int(row.get("zero_point", 0)),
+        )
         for row in rows
     )
+
+
+def _scale(value: Any) -> float | None:
+    if value is not None and not (isinstance(value, float) and 0 < value < math.inf):
+        raise TypeError("a scale is a positive number")
+    return value
 
 
 def preprocessing_from_json(row: Any) -> Preprocessing:

@@ -131,7 +131,7 @@ def check_request(recipes: Sequence[Recipe], output_dir: Path, *, overwrite: boo
         get_target(recipe.target)
         check_resolution(recipe.model, recipe.resolution)
         check_data(recipe.scheme, recipe.data)
-        for file in (recipe.weights, recipe.labels, recipe.plan):
+        for file in (recipe.weights, recipe.labels, recipe.plan, recipe.costs):
             if file is not None and not file.is_file():
                 raise BadInputError(f"there is no file {file.name}", where=str(file))
     for path in paths:
@@ -239,7 +239,7 @@ def _export_one(recipe: Recipe, path: Path, prepared: _Prepared, *, overwrite: b
             sha256=sha256,
             size=size,
             labels_sha256=labels_sha256,
-            methods=methods,
+            methods=made.methods or methods,
             rewrites=rewrites,
             origins=origins_table(counterparts or job.programs, {method.name: [tensor.name for tensor in method.outputs] for method in methods}),
             inspection=inspection,

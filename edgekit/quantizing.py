@@ -32,6 +32,7 @@ from edgekit.progress import Listener, stage
 from edgekit.quantization.job import Quantization
 from edgekit.targets.base import CannotRunHere, Counterparts, Inspection, LoweringJob, Target
 from edgekit.verification.cases import Case, eager_cases
+from edgekit.verification.feeding import as_written
 from edgekit.verification.judged import Judgement, judge, run_as_apps_do
 from edgekit.verification.parity import Parity
 from edgekit.verification.samples import Sample
@@ -69,6 +70,7 @@ class Made:
     """What was lowered and compared with eager.
 
     :param section: what the manifest says under ``quantization``; ``None`` in floats. :param notes: what one may not expect.
+    :param methods: as they were written, where that is not as they were asked for: in integers.
     """
 
     counterparts: Counterparts
@@ -77,6 +79,7 @@ class Made:
     section: dict[str, Any] | None = None
     plan: Plan | None = None
     notes: tuple[str, ...] = ()
+    methods: tuple[MethodSpec, ...] | None = None
 
 
 def reference_for(
@@ -131,6 +134,7 @@ def lower_quantized(
         section=_section(scheme, reference.draws, plan, judgements, tolerance) | {"regions": _regions(source, job, reference, plan)},
         plan=plan,
         notes=_notes(reference.draws),
+        methods=as_written(job.methods, target.open(job.destination)) if recipe.io == "int8" else None,
     )
 
 
@@ -173,7 +177,8 @@ def judge_file(
     """Run a file on the reference's pictures and judge it; what cannot run here is returned, not raised."""
     samples, cases, labels = _reference_of(reference, facts)
     try:
-        actual = run_as_apps_do(target.open(path), methods, cases, samples)
+        executable = target.open(path)
+        actual = run_as_apps_do(executable, as_written(methods, executable), cases, samples)
     except CannotRunHere as error:
         return error
     return judge(actual, cases, samples, labels, tolerance)

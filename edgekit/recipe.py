@@ -34,6 +34,8 @@ from edgekit.quantization.scheme import SCHEMES, Scheme, scheme_of
 
 EARLY_EXIT_FORMS = ("methods", "select", "all", "last", "exit=K", "method=K")
 """What can become of a network with exits; the first is what it gets when nothing is asked for."""
+IO = ("float", "int8")
+"""What an artifact is given and answers, where it computes in integers."""
 CALIBRATION_SAMPLES = 128
 """How many pictures choose the ranges of integers where nothing is asked for."""
 _PLANNED = "w8a8"
@@ -63,6 +65,8 @@ class Recipe:
     :param plan: a file that says what is quantized, instead of a new decision.
     :param accuracy_budget: how many points of top-1 accuracy (percent) quantizing may cost.
     :param sqnr: lowest signal to quantization noise ratio of the logits, in dB.
+    :param costs: a table of what operators cost, measured where the artifact will run, instead of edgekit's own; ``edgekit bench --costs`` writes it.
+    :param io: ``int8``: inputs and outputs of a quantized LiteRT file are integers with a scale, and the app converts; ``float`` where not asked for.
     :raises UnknownNameError: a name that is not on its list.
     :raises UsageError: an option the target does not have.
     """
@@ -86,6 +90,8 @@ class Recipe:
     plan: Path | None = field(default=None, converter=attrs.converters.optional(Path))
     accuracy_budget: float | None = None
     sqnr: float | None = None
+    costs: Path | None = field(default=None, converter=attrs.converters.optional(Path))
+    io: str | None = None
 
     def __attrs_post_init__(self) -> None:
         facts = target_facts(self.target)
@@ -180,6 +186,8 @@ class Recipe:
             "sqnr": not scheme.quantized,
             "num_calibration_samples": not scheme.calibrated,
             "plan": not scheme.calibrated,
+            "costs": not scheme.calibrated,
+            "io": not scheme.calibrated,
         }
         for option, is_needless in needless.items():
             if is_needless and getattr(self, option) is not None:
@@ -194,8 +202,24 @@ class Recipe:
                 raise UsageError(f"{option.replace('_', ' ')} is {value}", what=f"a number from 0 to {most:g}")
         if self.accuracy_budget is not None and self.sqnr is not None:
             raise UsageError("--accuracy-budget and --sqnr are two limits of one thing", hint="give one of them")
+        if self.plan is not None and self.costs is not None:
+            raise UsageError("a plan decides already what is quantized", hint="give --plan, or --costs to plan by")
+        if self.io is not None:
+            self._check_io()
         if self.plan is not None and (self.accuracy_budget is not None or self.sqnr is not None):
             raise UsageError("a plan decides already what is quantized", hint="give --plan, or a limit to plan under")
+
+    def _check_io(self) -> None:
+        if self.io not in IO:
+            raise UnknownNameError("io", str(self.io), IO)
+        if self.io == "int8" and self.target != "tflite":
+            raise UsageError(
+                f"{self.target} has no inputs and outputs in integers",
+                why="LiteRT's files say with each tensor what its integers stand for; the others' do not",
+                hint="leave out --io: what is given and answered is floats, what is computed is not",
+            )
+        if self.io == "int8" and self.early_exit is not None:
+            raise UsageError("--io int8 goes with one method", what=f"--early-exit {self.early_exit}", hint="leave out one of them")
 
     @property
     def largest_batch(self) -> int:
@@ -269,7 +293,7 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON values, for the manifest. Files appear by name; their hashes stand beside it."""
         values = {key: value.name if isinstance(value, Path) else value for key, value in attrs.asdict(self).items()}
-        for rare in ("inputs", "dynamic"):
+        for rare in ("inputs", "dynamic", "costs", "io"):
             if values[rare] is None:
                 del values[rare]  # most have none
         return values | {"model": portable_name(self.model), "data": portable_data(self.data)}
@@ -314,7 +338,7 @@ def check_early_exit(form: str) -> None:
 def _beside(recipe: Path, table: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe's table with the files that it names as paths."""
     values = dict(table)
-    for key in ("weights", "labels", "plan"):
+    for key in ("weights", "labels", "plan", "costs"):
         if key in values:
             values[key] = _inside(recipe, key, values[key])
     if "data" in values and _is_place(recipe, values["data"]):

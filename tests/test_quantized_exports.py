@@ -82,6 +82,50 @@ def test_a_plan_that_is_pinned_gives_the_same_bytes(net, pictures, exported, tmp
     assert again.plan == exported.plan
 
 
+def test_integers_at_the_edges_and_costs_of_ones_own(net, pictures, exported, tmp_path):
+    """A table by which floats are cheaper everywhere leaves nothing in integers but what is given and answered."""
+    table = {"per": "value", "fp32": 1.0, "w8a8": 2.0}
+    kinds = ("conv", "depthwise", "linear", "matmul", "add", "mul", "activation", "mean", "pool", "norm", "softmax", "other", "relu")
+    costs = tmp_path / "costs.json"
+    document = {
+        "schema_version": 1,
+        "target": "tflite",
+        "widens_weights": False,
+        "measured": {"cpu": "a slow one"},
+        "ns": {**dict.fromkeys(kinds, table), "convert": {"per": "value", "ns": 0.1}},
+    }
+    costs.write_text(json.dumps(document))
+    found = edgekit.export(
+        f"{net}:build",
+        targets=["tflite"],
+        precision="w8a8",
+        resolution=32,
+        data=str(pictures),
+        num_calibration_samples=20,
+        sqnr=15.0,
+        costs=costs,
+        io="int8",
+        output_dir=tmp_path,
+    ).artifacts[0]
+    assert found.plan.costs == {"cpu": "a slow one"}
+    assert [row.path for row in found.plan.groups if row.quantized] == []
+    assert [row.path for row in exported.plan.groups if row.quantized] != []
+    loaded = edgekit.load_artifact(found.path)
+    ((image,), (logits,)) = loaded.methods[0].inputs, loaded.methods[0].outputs
+    assert (image.dtype, logits.dtype) == ("int8", "int8")
+    assert (image.scale > 0, logits.scale > 0) == (True, True)
+    given = np.random.default_rng(0).standard_normal(image.shape).astype(np.float32)
+    with pytest.raises(edgekit.errors.UsageError, match="input image is float32") as caught:
+        loaded.run("forward", {"image": given})
+    assert "stored()" in caught.value.hint
+    answer = loaded.run("forward", {"image": image.stored(given)})["logits"]
+    assert answer.dtype == np.int8
+    floats = edgekit.load_artifact(exported.path).run("forward", {"image": given})["logits"]
+    assert np.abs(logits.real(answer) - floats).max() < 0.2 * np.abs(floats).max()
+    parity = edgekit.verify(found.path, model=f"{net}:build", data=str(pictures))
+    assert (parity.verdict, parity.sqnr_db) == ("pass", pytest.approx(found.parity.sqnr_db))
+
+
 def test_verify_judges_it_again(net, pictures, exported):
     parity = edgekit.verify(exported.path, model=f"{net}:build", data=str(pictures))
     assert parity.verdict == "pass"

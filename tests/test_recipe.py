@@ -218,3 +218,25 @@ requests = st.fixed_dictionaries(
 def test_digests_are_equal_exactly_where_recipes_are(first, second):
     a, b = Recipe(**first), Recipe(**second)
     assert (a.digest() == b.digest()) is (a == b)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"target": "onnx", "precision": "w8a8", "io": "int8"}, "onnx has no inputs and outputs in integers"),
+        ({"target": "tflite", "io": "int8"}, "--io says nothing to precision fp32"),
+        ({"target": "tflite", "precision": "w8a32", "io": "float"}, "--io says nothing to precision w8a32"),
+        ({"target": "tflite", "precision": "w8a8", "io": "int8", "early_exit": "methods"}, "--io int8 goes with one method"),
+        ({"target": "tflite", "costs": "a.json"}, "--costs says nothing to precision fp32"),
+        ({"target": "tflite", "precision": "w8a8", "costs": "a.json", "plan": "b.json"}, "a plan decides already"),
+    ],
+)
+def test_what_integers_at_the_edges_and_costs_of_ones_own_go_with(options, says):
+    with pytest.raises(UsageError, match=says):
+        Recipe(model="emov2-1m", **options)
+
+
+def test_what_is_not_asked_for_is_not_in_the_request():
+    plain = Recipe(model="emov2-1m", target="tflite", precision="w8a8", data="groceries")
+    assert not {"io", "costs"} & plain.to_json().keys()
+    assert Recipe(model="emov2-1m", target="tflite", precision="w8a8", data="groceries", io="int8").digest() != plain.digest()

@@ -18,7 +18,7 @@ _MOST_ROWS = 12
 
 
 def bench(
-    artifacts: Annotated[list[Path], typer.Argument(metavar="ARTIFACT...", help="The first is what the others are compared with.")],
+    artifacts: Annotated[list[Path] | None, typer.Argument(metavar="ARTIFACT...", help="The first is what the others are compared with.")] = None,
     *,
     threads: Annotated[int, typer.Option(help="Threads each runtime may use.")] = 1,
     samples: Annotated[int, typer.Option(help="Rounds; each method runs once a round.")] = 40,
@@ -28,6 +28,12 @@ def bench(
     profile: Annotated[bool, typer.Option("--profile", help="Also tell where the time goes, by operator and module.")] = False,
     model: Annotated[str | None, typer.Option(help="With --against: where the model's own file lies now, path/to/file.py:factory.")] = None,
     weights: Annotated[Path | None, typer.Option(help="With --against: the checkpoint it was exported with.")] = None,
+    costs: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="Instead of artifacts, time operators: what the planner of w8a8 decides by.")
+    ] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="With --costs: only this kind of operator; may be given again.")] = None,
+    note: Annotated[str | None, typer.Option(help="With --costs: what is to be known about the machine.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="With --costs: the file for the table.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -40,6 +46,8 @@ def bench(
     taskset -c 0 edgekit bench emov2-5m_224_fp32.pte emov2-5m_224_fp32.tflite emov2-5m_224_fp32.onnx
     edgekit bench old/net.tflite new/net.tflite --samples 100 --json
     edgekit bench emov2-5m_224_fp32.onnx --against naive --profile
+    taskset -c 0 edgekit bench --costs tflite -o costs.json
+    edgekit export emov2-5m -t tflite --precision w8a8 --costs costs.json
 
     --profile asks each runtime: onnxruntime tells the operators of its optimised graph, ExecuTorch and LiteRT those inside
     their delegates. A profiled run is slower, so it is one of its own. The last lines say what share of the machine's float32 peak
@@ -51,14 +59,47 @@ def bench(
     from edgekit.errors import UsageError
     from edgekit.quiet import stdout_to_stderr
 
+    if costs is not None:
+        _time_operators(costs, artifacts, kinds=kind or [], samples=samples, note=note, output=output, as_json=as_json, quiet=quiet)
+        return
+    if kind or note is not None or output is not None:
+        raise UsageError("--kind, --note and --output are for --costs TARGET", what="times of artifacts: --json prints them")
     if against is None and (model is not None or weights is not None):
         raise UsageError("--model and --weights are for --against naive", what="artifacts alone are timed without their model")
     with stdout_to_stderr():
         listener = console.StageLines(quiet=quiet)
         result = benchmark(
-            artifacts, threads=threads, samples=samples, against=against, profile=profile, model=model, weights=weights, listener=listener
+            artifacts or (), threads=threads, samples=samples, against=against, profile=profile, model=model, weights=weights, listener=listener
         )
     console.print_json(_document(result)) if as_json else _show(result)
+
+
+def _time_operators(
+    target: str, artifacts: list[Path] | None, *, kinds: list[str], samples: int, note: str | None, output: Path | None, as_json: bool, quiet: bool
+) -> None:
+    from edgekit.bench.operator_costs import measure_costs, write_costs
+    from edgekit.errors import UsageError
+    from edgekit.quiet import stdout_to_stderr
+
+    if artifacts:
+        raise UsageError("--costs times operators, not artifacts", what=f"given: {', '.join(str(path) for path in artifacts)}")
+    with stdout_to_stderr():
+        found = measure_costs(target, kinds=kinds, samples=samples, note=note, listener=console.StageLines(quiet=quiet))
+        if output is not None:
+            write_costs(found, output)
+    for cell, why in found.refused.items():
+        console.note(f"not measured: {cell}: {why}")
+    if as_json:
+        console.print_json({"schema_version": 1, "command": "bench", "target": target, "costs": found.document})
+        return
+    rows = [
+        (kind, *("" if row.get(name) is None else f"{row[name]:.4f}" for name in ("fp32", "w8a8", "ns")), str(row["per"]))
+        for kind, row in found.document["ns"].items()
+        if kind in found.document["measured"]["kinds"]
+    ]
+    console.print_table(("operator", "fp32 ns", "w8a8 ns", "to or from integers ns", "per"), rows)
+    if output is not None:
+        sys.stdout.write(f"\nwrote {output}; export with --costs {output}\n")
 
 
 def _document(result: "BenchResult") -> dict[str, Any]:

@@ -51,6 +51,8 @@ def export(
     ] = None,
     sqnr: Annotated[float | None, typer.Option(help="Lowest SQNR of the quantized network's logits, instead of points.", metavar="DB")] = None,
     plan: Annotated[Path | None, typer.Option(help="A plan of what is quantized, as a manifest holds it, instead of a new one.")] = None,
+    costs: Annotated[Path | None, typer.Option(help="What operators cost where it will run, from edgekit bench --costs, to plan by.")] = None,
+    io: Annotated[str | None, typer.Option(help="LiteRT, w8a8: int8 for inputs and outputs in integers.", metavar="float|int8")] = None,
     atol: Annotated[float | None, typer.Option(help="Largest absolute error allowed, instead of the precision's own limits.")] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="A TOML file that holds the request; --target and --precision choose from one that has several.")
@@ -103,6 +105,8 @@ def export(
                 "accuracy_budget": accuracy_budget,
                 "sqnr": sqnr,
                 "plan": plan,
+                "costs": costs,
+                "io": io,
             },
         )
         _warn(recipes, quiet=quiet)

@@ -31,7 +31,7 @@ def key_of(recipe: Recipe, name: str, ground: Mapping[str, str], evidence: str |
     :param evidence: of what is not known by name, what came of it.
     :raises OSError: a file that the request names cannot be read.
     """
-    files = {key: None if (path := getattr(recipe, key)) is None else _sha256(path) for key in ("weights", "labels", "plan")}
+    files = {key: None if (path := getattr(recipe, key)) is None else _sha256(path) for key in ("weights", "labels", "plan", "costs")}
     parts = {"version": _VERSION, "ground": dict(ground), "recipe": recipe.to_json(), "name": name, "files": files, "evidence": evidence}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -73,7 +73,7 @@ def decide(
         plan = read_plan(recipe.plan, model=model, target=facts.name, precision=recipe.precision)
         plan.kept_float(groups)  # refuses a plan for another network
         return plan
-    table = cost_table(facts.name)
+    table = cost_table(facts.name, recipe.costs)
     inputs = {method: [_as_tensors(row) for row in rows] for method, rows in calibration.items() if method in programs}
     limit_db, limit = _limit(recipe, programs, methods, inputs, trained=trained)
     kinds = facts.precision(recipe.precision).kinds

@@ -106,7 +106,8 @@ def _fitted(array: Array, spec: TensorSpec, method: MethodSpec) -> Array:
         raise UsageError(f"input {spec.name} has shape {array.shape}", what=f"expected {spec.shape} ({spec.layout})")
     expected = "uint8" if spec.dtype == "image" else spec.dtype
     if array.dtype != expected:
-        raise UsageError(f"input {spec.name} is {array.dtype}", what=f"expected {expected}", hint=f"array.astype({expected!r})")
+        hint = f"array.astype({expected!r})" if spec.scale is None else "stored() of its TensorSpec rounds floats to what its integers stand for"
+        raise UsageError(f"input {spec.name} is {array.dtype}", what=f"expected {expected}", hint=hint)
     return array
 
 

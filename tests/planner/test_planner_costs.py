@@ -1,11 +1,16 @@
 """Which row of a cost table a node is looked up in."""
 
+import json
+from importlib import resources
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from edgekit.capture import capture
-from edgekit.planner.costs import CostTable
+from edgekit.errors import BadInputError
+from edgekit.planner.costs import CostTable, cost_table
 
 TABLE = CostTable(
     target="tflite",
@@ -35,6 +40,60 @@ def test_a_convolution_of_few_channels_has_a_row_of_its_own(layer, row):
     node = next(node for node in program.graph.nodes if node.op == "call_function")
     floats, integers = TABLE.of(node, program)
     assert floats / integers == pytest.approx(TABLE.ns[row]["fp32"] / TABLE.ns[row]["w8a8"])
+
+
+DOCUMENT = {
+    "schema_version": 1,
+    "target": "tflite",
+    "widens_weights": True,
+    "measured": {"cpu": "one"},
+    "ns": {
+        "conv": {"per": "mac", "fp32": 2.0, "w8a8": 1},
+        "norm": {"per": "value", "fp32": 2.0, "w8a8": None},
+        "convert": {"per": "value", "ns": 0.1},
+    },
+}
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(**changes):
+        path = tmp_path / "costs.json"
+        path.write_text(json.dumps({**DOCUMENT, **changes}))
+        return path
+
+    return write
+
+
+def test_a_table_of_ones_own_is_read(written):
+    table = cost_table("tflite", written())
+    assert (table.conversion_ns, table.widens_weights, table.provenance) == (0.1, True, {"cpu": "one"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"schema_version": 2}, "schema version 2"),
+        ({"target": "onnx"}, "is a cost table of onnx"),
+        ({"ns": {}}, "does not say what a conversion costs"),
+        ({"ns": {**DOCUMENT["ns"], "conv": {"per": "mac", "fp32": -1.0, "w8a8": 1.0}}}, "has a row that is none"),
+        ({"ns": {**DOCUMENT["ns"], "conv": {"per": "mac", "fp32": None, "w8a8": 1.0}}}, "has a row that is none"),
+        ({"ns": {**DOCUMENT["ns"], "conv": {"per": "mile", "fp32": 1.0, "w8a8": 1.0}}}, "has a row that is none"),
+        ({"ns": {**DOCUMENT["ns"], "conv": {"per": "mac", "fp32": 1.0, "w8a8": 1.0, "w4": 1.0}}}, "has a row that is none"),
+        ({"ns": {**DOCUMENT["ns"], "conv": {"per": "mac", "fp32": 1e300, "w8a8": True}}}, "has a row that is none"),
+        ({"ns": []}, "is no cost table"),
+        ({"more": 1}, "unknown key"),
+    ],
+)
+def test_what_is_no_table_for_the_target_is_refused(written, changes, says):
+    with pytest.raises(BadInputError, match=says):
+        cost_table("tflite", written(**changes))
+
+
+def test_edgekits_own_tables_are_of_the_form_that_it_reads():
+    for target in ("tflite", "executorch", "onnx"):
+        own = resources.files("edgekit") / "planner" / "tables" / f"{target}.json"
+        assert cost_table(target, Path(str(own))) == cost_table(target)
 
 
 def test_a_table_without_the_row_takes_that_of_convolutions():

@@ -54,7 +54,7 @@ def start():
 @pytest.fixture
 def planned(start, monkeypatch):
     def run(table=TABLE, *, trained=True, **options):
-        monkeypatch.setattr(module, "cost_table", lambda _: table)
+        monkeypatch.setattr(module, "cost_table", lambda *_: table)
         recipe = Recipe(model="net.py:build", target="tflite", precision="w8a8", **options)
         programs, inputs = start
         return decide(recipe, target_facts("tflite"), "net.py:build", programs, (METHOD,), inputs, trained=trained)

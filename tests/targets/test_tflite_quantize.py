@@ -104,6 +104,31 @@ def test_static_integers_compute_as_integers_and_are_delegated(lowered):
         assert graph.delegates == 1
 
 
+def test_what_goes_in_and_comes_out_may_be_integers(job):
+    """Given by the calibrated scale, answered by that of the logits; the network's own file in floats at its edges computes nothing else."""
+    calibration = {name: tuple({"image": value.numpy().transpose(0, 2, 3, 1).copy()} for value in _inputs(channels)) for name, channels in EDGES}
+    place = job.destination.with_name("integers.tflite")
+    quantization = Quantization(scheme=SCHEMES["w8a8"], calibration=calibration)
+    recipe = Recipe(model="emov2-1m", target="tflite", precision="w8a8", io="int8")
+    TARGET.lower(attrs.evolve(job, recipe=recipe, quantization=quantization, destination=place))
+    executable = TARGET.open(place)
+    for name, channels in EDGES:
+        spec = next(spec for spec in executable.methods if spec.name == name)
+        ((image,), (logits,)) = spec.inputs, spec.outputs
+        assert (image.dtype, logits.dtype) == ("int8", "int8")
+        for value in _inputs(channels, 3):
+            with torch.no_grad():
+                expected = job.programs[name].module()(value).numpy()
+            got = executable.run(name, {"image": image.stored(value.numpy().transpose(0, 2, 3, 1).copy())})["logits"]
+            assert got.dtype == "int8"
+            assert sqnr_db(expected, logits.real(got)) > 25
+    for graph in read_graphs(place):
+        assert {row.kind for row in graph.operators}.isdisjoint(("QUANTIZE", "DEQUANTIZE"))
+
+
+EDGES = (("one", 3), ("two", 4))
+
+
 def test_nodes_that_are_kept_compute_in_floats(job, lowered):
     kept = [node.name for node in job.programs["one"].graph.nodes if "depth" in str(node.meta.get("nn_module_stack")) and "conv" in node.name]
     assert len(kept) == 1

@@ -90,7 +90,17 @@ def _tensor(graph: Any, method: str, entry: Any, layouts: str) -> TensorSpec:
     name = text(entry.Name())
     tensor = graph.Tensors(entry.TensorIndex())
     shape = tuple(int(size) for size in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
-    return TensorSpec(name=name, dtype=dtype_name(tensor.Type()), shape=shape, layout=layout_from_text(layouts, method, name))
+    scale, zero_point = _quantization(tensor)
+    dtype = dtype_name(tensor.Type())
+    return TensorSpec(name=name, dtype=dtype, shape=shape, layout=layout_from_text(layouts, method, name), scale=scale, zero_point=zero_point)
+
+
+def _quantization(tensor: Any) -> tuple[float | None, int]:
+    """Return what a tensor's integers of 8 bits stand for; no scale where they are just integers."""
+    found = tensor.Quantization()
+    if found is None or dtype_name(tensor.Type()) not in ("int8", "uint8") or found.ScaleLength() != 1:
+        return None, 0
+    return float(found.Scale(0)), int(found.ZeroPoint(0)) if found.ZeroPointLength() else 0
 
 
 def dtype_name(code: int) -> str:

@@ -4,11 +4,13 @@ import contextlib
 import gc
 import io
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+import attrs
 from torch.export import ExportedProgram
 
 from edgekit.errors import LoweringError
+from edgekit.interface import TensorSpec
 from edgekit.quiet import quiet
 from edgekit.targets.base import LoweringJob
 from edgekit.targets.failure import lowering_error, module_path
@@ -69,12 +71,19 @@ def _check_interface(job: LoweringJob, content: bytes) -> None:
     written = {method.name: method for method in methods_of(parse(content))}
     for method in job.methods:
         for asked, got in ((method.inputs, written[method.name].inputs), (method.outputs, written[method.name].outputs)):
-            if sorted(asked, key=lambda tensor: tensor.name) != sorted(got, key=lambda tensor: tensor.name):
+            wanted = [_in_integers(tensor, got) for tensor in asked] if job.recipe.io == "int8" else asked
+            if sorted(wanted, key=lambda tensor: tensor.name) != sorted(got, key=lambda tensor: tensor.name):
                 raise LoweringError(
                     "cannot lower to tflite: the converter wrote another interface",
                     what=f"method {method.name}: {', '.join(f'{t.name} {t.dtype} {t.shape}' for t in got)}",
                     why=f"asked for: {', '.join(f'{t.name} {t.dtype} {t.shape}' for t in asked)}",
                 )
+
+
+def _in_integers(asked: TensorSpec, written: Sequence[TensorSpec]) -> TensorSpec:
+    """Return what is asked for as integers of 8 bits; what they stand for, the file decides."""
+    own = next((tensor for tensor in written if tensor.name == asked.name), asked)
+    return attrs.evolve(asked, dtype="int8", scale=own.scale, zero_point=own.zero_point) if asked.dtype == "float32" else asked
 
 
 def _no_kernel(job: LoweringJob, content: bytes, reason: str) -> LoweringError:

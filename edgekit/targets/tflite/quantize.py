@@ -1,4 +1,4 @@
-"""Quantizes a float flatbuffer with ai-edge-quantizer: what the plan says becomes integers, inputs and outputs stay float32.
+"""Quantizes a float flatbuffer with ai-edge-quantizer: what the plan says becomes integers, inputs and outputs where that is asked for.
 
     float32 image ── QUANTIZE ── CONV_2D int8 ── ADD int8 ── RESHAPE int8 ── DEQUANTIZE ── SOFTMAX float32 ── ...
 
@@ -62,9 +62,13 @@ def quantize(content: bytes, job: LoweringJob, quantization: Quantization) -> by
             tensor.name = f"{index}.{number}".encode()
     unique = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
     quantizer = Quantizer(bytearray(unique))
+    in_integers = job.recipe.io == "int8"
     _set_recipe(quantizer, quantization, graphs, chosen)
+    if in_integers:
+        _take_integers(quantizer)
     _store_weights(quantizer, quantization.scheme.weight_bits, graphs, {index: stored[index] - chosen[index] for index in graphs})
-    ranges = _ranges(unique, quantization, methods, graphs, chosen, model) if quantization.scheme.calibrated else None
+    edges = {index: [*map(int, graph.inputs), *map(int, graph.outputs)] if in_integers else [] for index, graph in enumerate(model.subgraphs)}
+    ranges = _ranges(unique, quantization, methods, graphs, chosen, edges, model) if quantization.scheme.calibrated else None
     if not quantizer.get_quantization_recipe():
         return _named(content, names, job)
     quantized = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
@@ -187,6 +191,14 @@ def _set_recipe(quantizer: Any, quantization: Quantization, graphs: Mapping[int,
             quantizer.add_weight_only_config(regex, operation, num_bits=scheme.weight_bits)
 
 
+def _take_integers(quantizer: Any) -> None:
+    """Make what a method is given and answers integers."""
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    for edge in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+        quantizer.add_static_config(".*", edge, activation_num_bits=8, weight_num_bits=8)
+
+
 def _store_weights(quantizer: Any, bits: int, graphs: Mapping[int, list[_Operator]], stored: Mapping[int, frozenset[int]]) -> None:
     for regex, operation in _scopes(graphs, stored):
         quantizer.add_weight_only_config(regex, operation, num_bits=bits)
@@ -213,6 +225,7 @@ def _ranges(
     methods: Mapping[int, str],
     graphs: Mapping[int, list[_Operator]],
     chosen: Mapping[int, frozenset[int]],
+    edges: Mapping[int, Sequence[int]],
     model: Any,
 ) -> dict[str, dict[str, Array]]:
     """Run the float file on the calibration samples and return the range of each value that becomes integers."""
@@ -227,6 +240,7 @@ def _ranges(
     for index, method in methods.items():
         graph = model.subgraphs[index]
         touched = {number for position in chosen[index] for number in (*graphs[index][position].inputs, *graphs[index][position].outputs)}
+        touched.update(edges[index])
         floats = sorted(
             number for number in touched if number != _ABSENT and _is_float(graph.tensors[number]) and not len(_data(model, graph.tensors[number]))
         )
