@@ -5,6 +5,7 @@ artifact is the last step, so an artifact under its final name is always complet
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -169,13 +170,16 @@ def _unwritable(folder: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write to {folder}", why=error.strerror or str(error), hint="choose another folder with -o")
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
     """Yield a new hidden folder inside ``folder``, which is made if needed, and remove it at the end, whatever happens.
 
     The folder is locked while its process lives; leftovers of killed exports are unlocked and removed here.
 
-    :raises OutputError: ``folder`` cannot be made or written.
+    :raises OutputError: ``folder`` cannot be made or written, or the system fails at what lies in the new one.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,6 +193,10 @@ def staging(folder: Path) -> Iterator[Path]:
         raise _unwritable(folder, error) from error
     try:
         yield place
+    except OSError as error:  # not what reads elsewhere, a weights file, say
+        if error.errno in _NO_ROOM or f"{error.filename}".startswith(str(place)):
+            raise _unwritable(folder, error) from error
+        raise
     finally:
         shutil.rmtree(place, ignore_errors=True)
         os.close(descriptor)

@@ -1,5 +1,6 @@
 """Atomic publishing: whatever happens, and whenever, nothing half-written lies under a final name."""
 
+import errno
 import fcntl
 import json
 import os
@@ -305,3 +306,17 @@ def test_a_manifest_of_another_schema_size_or_artifact(tmp_path, monkeypatch):
 def test_no_manifest_is_none(tmp_path):
     (tmp_path / "a.onnx").write_text("x")
     assert read_manifest(tmp_path / "a.onnx") is None
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EIO, "Input/output error")])
+def test_a_system_that_fails_while_an_artifact_is_made_is_told_as_an_error(tmp_path, error):
+    with pytest.raises(OutputError, match=error.strerror), staging(tmp_path / "out"):
+        raise error
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_lies_in_a_staging_folder_and_cannot_be_read_is_told_and_what_lies_elsewhere_is_not_ours(tmp_path):
+    with pytest.raises(OutputError, match="No such file"), staging(tmp_path) as staged:
+        (staged / "gone").read_bytes()
+    with pytest.raises(FileNotFoundError), staging(tmp_path):
+        (tmp_path / "elsewhere").read_bytes()
