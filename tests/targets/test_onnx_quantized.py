@@ -181,3 +181,14 @@ def test_weights_alone_need_no_samples(tokens, tmp_path):
 def test_static_ranges_need_samples(mobile, tmp_path):
     with pytest.raises(LoweringError, match="no samples to calibrate method forward"):
         lowered(mobile, tmp_path / "a.onnx", attrs.evolve(quantization(), calibration={}))
+
+
+@pytest.mark.parametrize("module", [Mobile, Tokens])
+def test_nothing_is_read_before_it_is_written(module, tmp_path):
+    """Loaders sort a graph themselves, but not one in a branch of an If, where the later exits of an early-exit network end up."""
+    torch.manual_seed(0)
+    graph = onnx.load(lowered(module().eval(), tmp_path / "net.onnx", quantization())).graph
+    known = {"", *(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
+    for node in graph.node:
+        assert set(node.input) <= known, node.name
+        known.update(node.output)

@@ -37,12 +37,15 @@ def quantized(model: Any, method: MethodSpec, quantization: Quantization) -> Any
         return model
     if not samples:
         raise LoweringError(f"no samples to calibrate method {method.name} with", hint="--data DIR")
+    from onnxruntime.quantization.onnx_model import ONNXModel
+
     spell_for_integers(model.graph)
     shapes = Shapes.of(model.graph)
     chosen = integer_nodes(model.graph, shapes, [node.name for node in model.graph.node if _is_kept(node, kept)])
     values = dict.fromkeys(name for node in chosen for name in (*node.input, *node.output) if name in shapes.sizes and name not in shapes.constants)
     written = _with_conversions(model, [node.name for node in chosen], _ranges(model, list(values), samples))
     _let_floats_read_floats(written.graph, {node.name for node in chosen})
+    ONNXModel(written).topological_sort()  # what was added stands at the end; onnxruntime sorts a graph, but not the branches of an If
     return written
 
 
