@@ -123,8 +123,7 @@ def _clock_back(nets: tuple[str, str], folder: Path) -> Figures:
 
 def _full_disk(nets: tuple[str, str], folder: Path) -> Figures:
     """Export onto a disk that is really full, at many sizes; needs to be allowed to mount one."""
-    known, _, _ = faults.digests(nets, folder / "sound")
-    disk = folder / "disk"
+    known, disk = faults.known_of(nets), folder / "disk"
     disk.mkdir()
     rows = []
     for kibibytes in range(4, 4 * _SIZES + 1, 4):

@@ -7,9 +7,9 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from children import Watch, ended, fail, forked
+from children import Watch, ended, fail, forked, touches
 from damage import damage_one
-from faults import digests, export, leftovers
+from faults import export, known_of, leftovers
 
 from edgekit import artifact
 from edgekit.errors import EdgekitError
@@ -18,9 +18,8 @@ from edgekit.export_cache import store
 
 def kills_of_cached(models: tuple[str, str], folder: Path, count: int, *, seed: int = 0) -> dict:
     """Kill exports at a random touch of the cache, while it is written and while it is read; each entry has to be whole or absent."""
-    known, _, _ = digests(models, folder)
-    cache, rng, found = folder / "cache", random.Random(seed), Counter()
-    most = _touches(models[0], folder)
+    known, cache, rng, found = known_of(models), folder / "cache", random.Random(seed), Counter()
+    most = touches(lambda: export(models[0], folder / "out", cache=cache), cache)
     for number in range(count):
         if number % 2 == 0:  # every other export finds nothing, and writes
             store.discard(cache, [row.key for row in store.entries(cache)])
@@ -45,19 +44,19 @@ def kills_of_cached(models: tuple[str, str], folder: Path, count: int, *, seed: 
     }
 
 
-def failing_cache(models: tuple[str, str], folder: Path, what: str, moments: list[int] | None = None, log: Path | None = None) -> dict:
+def failing_cache(models: tuple[str, str], folder: Path, what: str, every: int = 1, log: Path | None = None) -> dict:
     """Let the system fail at touches of the cache: the export has to be done all the same, and no entry may be corrupt.
 
-    :param what: ``full``, ``read-only`` or ``vanishing``. :param moments: at which touches; ``None``: at every one.
+    :param what: ``full``, ``read-only`` or ``vanishing``. :param every: at which touches, each second, say. :param log: for traces of crashes.
     """
-    known, _, _ = digests(models, folder)
+    known, writes, counted = known_of(models), what != "vanishing", folder / "counted"
     found: Counter[str] = Counter()
-    tried = moments or list(range(1, _touches(models[0], folder) + 2))
+    tried = range(1, touches(lambda: export(models[0], folder / "counted-out", cache=counted), counted, writes=writes) + 1, every)
     for at in tried:
         cache, out = folder / f"cache-{what}-{at}", folder / f"out-{what}-{at}"
 
         def work(cache: Path = cache, out: Path = out, at: int = at) -> None:
-            Watch(cache, at, lambda: fail(what, cache))
+            Watch(cache, at, lambda: fail(what, cache), writes=writes)
             export(models[0], out, cache=cache)
 
         found[ended(forked(work, log))] += 1
@@ -90,21 +89,6 @@ def damaged_entries(models: tuple[str, str], folder: Path, count: int, *, seed: 
     answered = export(models[0], out, cache=cache)
     rebuilt = built_again and answered and artifact.digest(path) == sound
     return {"cases": count, "noticed": found["noticed"], "missed": found["missed"], "not_rebuilt": int(not rebuilt)}
-
-
-def _touches(model: str, folder: Path) -> int:
-    """Return how often an export that finds nothing touches the cache."""
-    events = folder / "cache-events"
-    events.mkdir()
-
-    def counted() -> None:
-        watch = Watch(folder / "counted-cache", None, lambda: None)
-        export(model, folder / "counted-out", cache=folder / "counted-cache")
-        (events / str(watch.count)).touch()
-
-    ended(forked(counted))
-    (name,) = (path.name for path in events.iterdir())
-    return int(name)
 
 
 def _states(cache: Path, folder: Path, known: set[str]) -> list[str]:

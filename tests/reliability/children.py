@@ -18,21 +18,25 @@ from pathlib import Path
 
 from edgekit.errors import EdgekitError
 
-_EVENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.listdir", "shutil.rmtree", "os.truncate", "os.link", "os.scandir")
+_WRITES = ("os.rename", "os.mkdir", "os.truncate", "os.link")
+_EVENTS = (*_WRITES, "open", "os.remove", "os.rmdir", "os.listdir", "shutil.rmtree", "os.scandir")
 _FINE, _REFUSED, _CRASHED = 0, 3, 70
 LONGEST_S = 240
 """What hangs is a defect like any other, and must not stop the run that looks for them."""
 
 
 class Watch:
-    """Calls ``act`` at the event number ``at`` inside ``folder``; ``None``: counts only. One a process: audit hooks cannot be taken out again."""
+    """Calls ``act`` at the event number ``at`` inside ``folder``; ``None``: counts only. One a process: audit hooks cannot be taken out again.
 
-    def __init__(self, folder: Path, at: int | None, act: Callable[[], None]) -> None:
-        self.folder, self.at, self.act, self.count, self.busy = str(folder), at, act, 0, False
+    :param writes: count only what needs room or leave to write: a full disk can be read, and things on it can be removed.
+    """
+
+    def __init__(self, folder: Path, at: int | None, act: Callable[[], None], *, writes: bool = False) -> None:
+        self.folder, self.at, self.act, self.writes, self.count, self.busy = str(folder), at, act, writes, 0, False
         sys.addaudithook(self._seen)
 
     def _seen(self, event: str, arguments: tuple) -> None:
-        if event not in _EVENTS or self.busy:
+        if event not in _EVENTS or self.busy or (self.writes and not _needs_room(event, arguments)):
             return
         path = arguments[0] if arguments else None
         name = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
@@ -45,6 +49,31 @@ class Watch:
                 self.act()
             finally:
                 self.busy = False
+
+
+def _needs_room(event: str, arguments: tuple) -> bool:
+    if event == "open":
+        flags = arguments[2] if len(arguments) > 2 and isinstance(arguments[2], int) else 0
+        return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    return event in _WRITES
+
+
+def touches(work: Callable[[], object], folder: Path, *, writes: bool = False) -> int:
+    """Return how often ``work`` touches a folder; ``writes`` as :class:`Watch` has it."""
+    read_end, write_end = os.pipe()
+
+    def counted() -> None:
+        watch = Watch(folder, None, lambda: None, writes=writes)
+        work()
+        os.write(write_end, str(watch.count).encode())
+
+    how = ended(forked(counted))
+    os.close(write_end)
+    with os.fdopen(read_end) as stream:
+        told = stream.read()
+    if how != "exported":
+        raise RuntimeError(f"what nothing happened to {how}")
+    return int(told)
 
 
 def forked(work: Callable[[], object], log: Path | None = None) -> int:

@@ -1,6 +1,7 @@
 """Bad days for exports: killed, without room, in folders that go away, several at once, with a clock that goes backwards."""
 
 import contextlib
+import functools
 import os
 import random
 import shutil
@@ -9,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from children import Watch, ended, fail, forked
+from children import Watch, ended, fail, forked, touches
 
 from edgekit import artifact, pipeline
 from edgekit.errors import ArtifactError
@@ -50,37 +51,32 @@ def leftovers(folder: Path) -> int:
     return len(list(folder.glob(".edgekit-staging-*"))) if folder.is_dir() else 0
 
 
-def digests(models: tuple[str, str], folder: Path) -> tuple[set[str], float, int]:
-    """Export each model once: the digests to expect, the seconds one takes, and how often it touches files of its folder."""
-    known, seconds = set(), 0.0
-    folder.mkdir(parents=True, exist_ok=True)
+@functools.cache
+def digests(models: tuple[str, str], folder: Path) -> frozenset[str]:
+    """Export each model once, below a folder; return the digests to expect."""
+    found = set()
     for number, model in enumerate(models):
-        start = time.perf_counter()
         export(model, folder / f"sound-{number}")
-        seconds = time.perf_counter() - start  # the first one warms up
         (path,) = (folder / f"sound-{number}").glob("*.onnx")
-        known.add(artifact.digest(path))
-    (folder / "events").mkdir()
+        found.add(artifact.digest(path))
+    return frozenset(found)
 
-    def counted() -> None:
-        watch = Watch(folder / "counted", None, lambda: None)
-        export(models[0], folder / "counted")
-        export(models[1], folder / "counted")
-        (folder / "events" / str(watch.count)).touch()
 
-    ended(forked(counted))
-    (name,) = (path.name for path in (folder / "events").iterdir())
-    return known, seconds, int(name)
+def known_of(models: tuple[str, str]) -> frozenset[str]:
+    """Return the digests to expect; they are made once a process, beside the models."""
+    return digests(models, Path(models[0].rpartition(":")[0]).parent / "sound")
 
 
 def kills(models: tuple[str, str], folder: Path, count: int, *, seed: int = 0) -> dict:
     """Kill exports, half at random moments, half at a random touch of their folder; look at what lies there each time."""
-    known, seconds, events = digests(models, folder)
-    out, rng, found = folder / "out", random.Random(seed), Counter()
+    known, out, rng, found = known_of(models), folder / "out", random.Random(seed), Counter()
+    start = time.perf_counter()
     export(models[0], out)  # what is there has to stay, or to be replaced by the whole new one
+    seconds = time.perf_counter() - start
+    events = touches(lambda: export(models[1], out), out)
     for number in range(count):
         model = models[number % 2]
-        at = rng.randint(1, events // 2 + 1)
+        at = rng.randint(1, events)
 
         def work(model: str = model, at: int = at, by_event: bool = number % 2 == 1) -> None:
             if by_event:
@@ -113,20 +109,21 @@ def kills(models: tuple[str, str], folder: Path, count: int, *, seed: int = 0) -
     }
 
 
-def failing(models: tuple[str, str], folder: Path, what: str, moments: list[int] | None = None, log: Path | None = None) -> dict:
+def failing(models: tuple[str, str], folder: Path, what: str, every: int = 1, log: Path | None = None) -> dict:
     """Let the system fail at each touch of the output folder, over an artifact that is there already.
 
-    :param what: ``full``, ``read-only`` or ``vanishing``. :param moments: at which touches; ``None``: at every one.
+    :param what: ``full``, ``read-only`` or ``vanishing``. :param every: at which touches, each second, say. :param log: for traces of crashes.
     """
-    known, _, events = digests(models, folder)
+    known, writes = known_of(models), what != "vanishing"
     found: Counter[str] = Counter()
-    tried = moments or list(range(1, events // 2 + 3))
+    export(models[0], folder / "counted")
+    tried = range(1, touches(lambda: export(models[1], folder / "counted"), folder / "counted", writes=writes) + 1, every)
     for at in tried:
         out = folder / f"{what}-{at}"
         export(models[0], out)
 
         def work(out: Path = out, at: int = at) -> None:
-            Watch(out, at, lambda: fail(what, out))
+            Watch(out, at, lambda: fail(what, out), writes=writes)
             export(models[1], out)
 
         found[ended(forked(work, log))] += 1
@@ -147,8 +144,7 @@ def failing(models: tuple[str, str], folder: Path, what: str, moments: list[int]
 
 def simultaneous(models: tuple[str, str], folder: Path, processes: int, *, same: bool, overwrite: bool, cache: Path | None = None) -> dict:
     """Export from several processes at once into one folder, with one cache if any."""
-    known, _, _ = digests(models, folder)
-    out = folder / "out"
+    known, out = known_of(models), folder / "out"
     children = [forked(lambda n=number: export(models[0 if same else n % 2], out, overwrite=overwrite, cache=cache)) for number in range(processes)]
     found = Counter(ended(child) for child in children)
     return {
@@ -166,8 +162,7 @@ def simultaneous(models: tuple[str, str], folder: Path, processes: int, *, same:
 
 def clock_back(models: tuple[str, str], folder: Path) -> dict:
     """Export, put every file's time ten years ahead, set Python's clocks thirty years back, export again over it."""
-    known, _, _ = digests(models, folder)
-    out = folder / "out"
+    known, out = known_of(models), folder / "out"
     export(models[0], out)
     before = {path.name: artifact.digest(path) for path in out.iterdir()}
     leftover = out / ".edgekit-staging-future"

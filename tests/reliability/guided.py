@@ -23,7 +23,13 @@ def search(name: str, artifacts: Path, seconds: int) -> dict:
         found = [file for file in Path(folder).iterdir() if file.name.startswith(("crash-", "timeout-", "oom-"))]
         case = found[0].read_bytes().hex()[:4096] if found else None
     figures = {key: int(match[1]) if (match := re.search(pattern, done.stderr)) else None for key, pattern in _FIGURES.items()}
-    return {"reader": name, **figures, "ended": done.returncode, "case": case, "said": None if done.returncode == 0 else _cause(done.stdout + done.stderr)}
+    return {
+        "reader": name,
+        **figures,
+        "ended": done.returncode,
+        "case": case,
+        "said": None if done.returncode == 0 else _cause(done.stdout + done.stderr),
+    }
 
 
 def _cause(text: str) -> str:
