@@ -123,6 +123,27 @@ def quantized(evidence: Evidence) -> Iterable[str]:
     yield from _table(("", "quantized for", "pictures", "eager", "points lost", "same class", "file"), sorted(rows))
 
 
+def integers(evidence: Evidence) -> Iterable[str]:
+    """Yield how long a file in integers takes beside the same network in floats, edgekit's and the vendor's plain export of either kind."""
+    rows = []
+    for source in evidence.of(BENCHMARK):
+        if source.entry.text("benchmark") == "int8":
+            for one in source.entry.entries("results"):
+                least, size = one.entry("min_ms"), one.entry("bytes")
+                own = least and least.number("edgekit w8a8")
+                beside = [least and least.number(name) for name in ("edgekit fp32", "naive fp32", "naive int8")]
+                rows.append(
+                    (
+                        f"{source.entry.text('model')}, {TARGETS.get(one.text('target') or '', '?')}",
+                        f"{own:.2f} ms" if own else "missing",
+                        *(f"{own / other:.3f}" if own and other else "not made" for other in beside),
+                        f"{((size and size.integer('edgekit w8a8')) or 0) / 1e6:.2f} MB",
+                    )
+                )
+    header = ("", "w8a8", "to edgekit's float32", "to the plain float32", "to the plain full int8", "file")
+    yield from _table(header, sorted(rows) or [("not measured yet", *[""] * (len(header) - 1))])
+
+
 def lint(evidence: Evidence) -> Iterable[str]:
     """Yield what the accelerator's rules find in Core ML Tools' own export and in edgekit's."""
     for source in evidence.of(BENCHMARK):
@@ -296,6 +317,7 @@ TABLES: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "exports": exports,
     "lint": lint,
     "quantized": quantized,
+    "integers": integers,
     "vendors": vendors,
     "zoo": zoo,
     "bad-days": bad_days,
