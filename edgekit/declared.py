@@ -13,6 +13,8 @@ from edgekit.targets.base import Metadata
 from edgekit.verification.cases import Case
 from edgekit.version import __version__
 
+_MOST_LABEL_BYTES = 1 << 24
+
 
 def method_spec(recipe: Recipe, facts: TargetFacts, case: Case) -> MethodSpec:
     """Return the interface that a method of the artifact has to offer."""
@@ -57,7 +59,11 @@ def read_labels(path: Path | None, logits: TensorSpec) -> tuple[tuple[str, ...],
         raise BadInputError(f"labels {path.name} belong to no output", why=f"{logits.name} has shape {logits.shape}, not (batch, classes)")
     classes = logits.shape[-1]
     try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_LABEL_BYTES + 1)
+        if len(content) > _MOST_LABEL_BYTES:
+            raise BadInputError(f"{path.name} has more than {_MOST_LABEL_BYTES >> 20} MiB", hint="one class name a line, in the order of the logits")
+        labels = tuple(line.strip() for line in content.decode().splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"cannot read labels {path.name}", why=str(error)) from error
     if len(labels) != classes:

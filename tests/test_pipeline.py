@@ -14,8 +14,9 @@ import edgekit
 from edgekit.artifact import digest, manifest_path, read_manifest
 from edgekit.capabilities import TARGETS
 from edgekit.declared import read_labels
-from edgekit.errors import ParityError, UsageError
+from edgekit.errors import BadInputError, ParityError, UsageError
 from edgekit.inspection import inspect_artifact
+from edgekit.interface import TensorSpec
 from edgekit.pipeline import export_recipes
 from edgekit.recipe import Recipe
 from edgekit.sentences import describe_parity
@@ -182,6 +183,9 @@ def test_labels_have_to_be_one_for_each_class(tmp_path, export):
     written = export(labels=file).artifacts[0]
     assert json.loads(written.manifest.read_text())["labels_sha256"] == digest(file)
     assert read_labels(None, None) == ((), None)
+    logits = TensorSpec(name="logits", shape=(1, 5), dtype="float32", layout="NC")
+    with pytest.raises(BadInputError, match="more than 16 MiB"):
+        read_labels(Path("/dev/zero"), logits)
 
 
 def test_nothing_is_made_for_a_request_that_is_refused(tmp_path):
