@@ -1,8 +1,10 @@
 """The project's own recipes: every model, target and precision that is supported, and nothing else."""
 
 import runpy
+from pathlib import Path
 
 import pytest
+import yaml
 
 from edgekit.capabilities import TARGETS
 from edgekit.models.naming import artifact_path
@@ -33,6 +35,19 @@ def test_the_budgets_are_for_artifacts_of_recipes(folder, tmp_path):
 
     names = {artifact_path(recipe, tmp_path).name for model in MODELS for recipe in load_recipes(folder / f"{model.name}.toml")}
     assert {group.name for group in read_budgets(folder / "budgets.toml")} <= names
+
+
+def test_the_workflow_exports_what_has_budgets(cli, request, folder, tmp_path):
+    from edgekit.gates.budgets import read_budgets
+
+    steps = yaml.safe_load((request.config.rootpath / ".github" / "workflows" / "gate.yml").read_text())["jobs"]["gate"]["steps"]
+    (lines,) = (step["with"]["exports"].splitlines() for step in steps if "exports" in step.get("with", {}))
+    exported = []
+    for line in lines:
+        ran = cli("export", *line.split(), "-o", tmp_path, "--dry-run", "--json")
+        assert ran.code == 0, ran.err
+        exported += [Path(row["path"]).name for row in ran.document()["artifacts"]]
+    assert sorted(exported) == sorted(group.name for group in read_budgets(folder / "budgets.toml"))
 
 
 def test_a_recipe_of_the_project_from_the_command_line(cli, folder, tmp_path):
