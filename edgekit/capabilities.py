@@ -158,6 +158,10 @@ _SPECTRA = Form(rewrite="spectra_by_products", measured="no converter but torch.
 _RESIZES = Form(
     rewrite="resizes_by_products", measured="resizing with antialias, and bicubic in Core ML, has no operator; positions of another resolution"
 )
+_NEAREST = Form(
+    rewrite="nearest_resizes_by_products",
+    measured="LiteRT takes other rows than torch where a map grows by 1.5 or shrinks from 16 to 11: -1 and -3 dB; by 2 it takes the same",
+)
 _FOLD = Form(rewrite="fold_as_transposed_conv", measured="none of them runs a fold of patches that overlap")
 _STRIDES = Form(rewrite="strides_as_indices", measured="the converter knows neither as_strided nor Tensor.unfold, or stops at ranks over 5")
 _KEPT_ROWS = Form(
@@ -302,6 +306,7 @@ TARGETS: tuple[TargetFacts, ...] = (
             _ONE_HOT,
             _SPECTRA,
             _RESIZES,
+            _NEAREST,
             _FOLD,
             _STRIDES,
             Form(
@@ -365,6 +370,7 @@ TARGETS: tuple[TargetFacts, ...] = (
             _RESIZES,
             _FOLD,
             *_apart("the runtime has no kernel for it", "adaptive_max_pool", "volume_avg_pool"),
+            *_apart("the delegate stops at one that drops its axis: 'amax.default only supports keep_dim == True'", "max_values"),
             *_apart("79 dB against eager: its kernel sums squares before it takes the mean away", "batch_statistics"),
             _KEPT_ROWS,
             *_TOKENS,
@@ -482,7 +488,7 @@ TARGETS: tuple[TargetFacts, ...] = (
             *_apart(
                 "the converter has no conversion of it, or of what torch makes of it",
                 *("take_along_dim", "einsum_with_diagonals", "diagonal", "batch_statistics", "cdist", "celu", "elu", "selu", "argmin"),
-                *("variance", "deviation", "unbiased_variance", "unbiased_deviation", "adaptive_max_pool", "ceil_avg_pool"),
+                *("variance", "deviation", "unbiased_variance", "unbiased_deviation", "adaptive_max_pool", "ceil_avg_pool", "grid_sampler"),
             ),
             _KEPT_ROWS,
             *_TOKENS,

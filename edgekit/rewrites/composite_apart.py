@@ -24,7 +24,7 @@ from edgekit.rewrites.graph import ProgramEditor, is_call
 
 _ATEN = torch.ops.aten
 _FORGOTTEN = ("pin_memory", "device", "layout")
-_WRITES_MANY = (_ATEN.adaptive_max_pool2d.default,)
+_WRITES_MANY = (_ATEN.adaptive_max_pool2d.default, _ATEN.max.dim)
 """Operators with a second result, places, that no spelling has."""
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _ATEN = torch.ops.aten
+_MAP = 4
+"""Axes of maps: batch, channels, rows, columns."""
 _MOST = 2**22
 """Values of the largest tensor in between; 16 MB."""
 
@@ -206,6 +208,34 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor: 
     return torch.argmax(-x, dim, keepdim)
 
 
+def max_values(x: Tensor, dim: int, keepdim: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+    """The largest with its axis kept, then without it, and without its place. To the bit."""
+    y = torch.amax(x, dim, keepdim=True)
+    return y if keepdim else y.reshape([size for axis, size in enumerate(x.shape) if axis != dim % x.dim()])
+
+
+def grid_sampler(x: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:  # noqa: FBT001
+    """The four values around each place, each by its share; outside are zeros, or the border. For finite places."""
+    if x.dim() != _MAP or interpolation_mode != 0 or padding_mode not in (0, 1):
+        raise NotApart("it samples a volume, the nearest value or a cubic, or mirrors at the border")
+    batch, channels, *sizes = x.shape
+    places = []
+    for size, axis in zip(sizes, (1, 0), strict=True):  # the grid has columns first
+        place = (grid[..., axis] + 1) * ((size - 1) / 2) if align_corners else (grid[..., axis] + 1) * (size / 2) - 0.5
+        places.append(place.clamp(0, size - 1) if padding_mode == 1 else place)
+    flat, first = x.reshape(batch, channels, -1), [place.floor() for place in places]
+    total = torch.zeros_like(x[:, :1, :1, :1])
+    for steps in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        corner = [start + step for start, step in zip(first, steps, strict=True)]
+        share = (1 - (places[0] - corner[0]).abs()) * (1 - (places[1] - corner[1]).abs())
+        within = [value.clamp(0, size - 1) for value, size in zip(corner, sizes, strict=True)]
+        for value, held in zip(corner, within, strict=True):
+            share = share * (value == held).to(x.dtype)
+        index = (within[0] * sizes[1] + within[1]).to(torch.int64).reshape(batch, 1, -1).expand(batch, channels, -1)
+        total = total + torch.gather(flat, 2, index).reshape(batch, channels, *share.shape[1:]) * share[:, None]
+    return total
+
+
 def adaptive_max_pool(x: Tensor, output_size: Sequence[int]) -> Tensor:
     """The largest of each window's rows, then of its columns; windows differ in size and overlap. Without the places."""
     for axis, wanted in ((-2, output_size[0]), (-1, output_size[1])):
@@ -304,6 +334,8 @@ COMPOSITES: dict[str, tuple[Any, Callable[..., Tensor]]] = {
     "where_other": (_ATEN.where.ScalarOther, where_other),
     "where_self": (_ATEN.where.ScalarSelf, where_self),
     "argmin": (_ATEN.argmin.default, argmin),
+    "max_values": (_ATEN.max.dim, max_values),
+    "grid_sampler": (_ATEN.grid_sampler.default, grid_sampler),
     "volume_avg_pool": (_ATEN.avg_pool3d.default, volume_avg_pool),
     "adaptive_max_pool": (_ATEN.adaptive_max_pool2d.default, adaptive_max_pool),
     "padded_transposed_conv": (_ATEN.conv_transpose2d.input, padded_transposed_conv),

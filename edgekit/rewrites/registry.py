@@ -88,6 +88,7 @@ _GRAPH_REWRITES: tuple[GraphRewrite, ...] = (
     OneHotByComparison(),
     SpectraByProducts(),
     ResizesByProducts(),
+    ResizesByProducts(nearest=True),
     FoldAsTransposedConv(),
     StridesAsIndices(),
     # After those above, which compare places and choose by them. Of these one may leave what another takes: an einsum its diagonal.

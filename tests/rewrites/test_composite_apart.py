@@ -48,6 +48,14 @@ CASES = {
     "where_other": (lambda x: torch.where(x > 0, x, -2.0), EXACT),
     "where_self": (lambda x: torch.where(x > 0, 3.0, x), EXACT),
     "argmin": (lambda x: (x * 2).round().argmin(-1, keepdim=True) + x, EXACT),
+    "max_values": (lambda x: x.max(3).values + x.max(1, keepdim=True)[0][:, :, :, 0], EXACT),
+    "grid_sampler": (
+        lambda x: (
+            F.grid_sample(x, x[:, 1:3].permute(0, 2, 3, 1) * 1.5, align_corners=False)
+            + F.grid_sample(x, x[:, 1:3].permute(0, 2, 3, 1) * 1.5, padding_mode="border", align_corners=True)
+        ),
+        SUMS,
+    ),
     "volume_avg_pool": (lambda x: F.local_response_norm(x, 3), SUMS),
     "adaptive_max_pool": (lambda x: F.adaptive_max_pool2d(x, (3, 4)) * 2, EXACT),
     "padded_transposed_conv": (
@@ -63,7 +71,7 @@ def test_same_values(name):
     function, tolerance = CASES[name]
     rule, x = CompositeApart(name), noise(2, 4, 5, 6)
     done = rewrite(rule, Function(function), x)
-    assert len(done.report.sites) == {"rot90": 4, "diagonal": 3}.get(name, 1), done.reasons
+    assert len(done.report.sites) == {"rot90": 4, "diagonal": 3, "grid_sampler": 2, "max_values": 2}.get(name, 1), done.reasons
     assert interface(done.after) == interface(done.before)
     other = noise(2, 4, 5, 6, seed=1)
     with torch.no_grad():
@@ -86,8 +94,14 @@ def test_every_spelling_has_a_case():
         ("ceil_avg_pool", lambda x: F.avg_pool2d(x, 3, 2, padding=1, ceil_mode=True), "it rounds up with padding of its own"),
         ("volume_avg_pool", lambda x: F.avg_pool3d(x, 2), "it pools rows and columns"),
         ("padded_transposed_conv", lambda x: F.conv_transpose2d(x, KERNEL), "it pads nothing"),
+        (
+            "grid_sampler",
+            lambda x: F.grid_sample(x, x[:, :2].movedim(1, -1), mode="nearest", align_corners=False),
+            "it samples a volume",
+        ),
         ("variance", lambda x: x.var((0, 1, 2, 3), correction=240) * 0 + x, "it divides by nothing"),
         ("batch_statistics", lambda x: F.batch_norm(x, RAMP, RAMP), "a batch norm with running statistics stays"),
+        ("max_values", lambda x: sum(x.max(-1)), "the places of the largest are read"),
         ("adaptive_max_pool", lambda x: F.adaptive_max_pool2d(x, 3, return_indices=True), "the places of the largest are read"),
     ],
 )
