@@ -51,9 +51,12 @@ def place_reports(reports: Mapping[str, tuple[RewriteReport, ...]], facts: Mappi
     found: dict[Place, list[Taken]] = {}
     for target, rewrites in reports.items():
         rows = {form.rewrite: form.measured for form in facts[target].forms}
+        done = {pair for report in rewrites for pair in zip(report.sites, report.places, strict=False)}
         for report in rewrites:
             verdicts = [(place, 1, rows.get(report.name, "")) for place in report.places]
-            verdicts += [(skip.place, 0, skip.reason) for skip in report.skips if skip.place is not None]
+            # What one rewrite leaves and another takes is not left.
+            left = [skip for skip in report.skips if (skip.site, skip.place) not in done]
+            verdicts += [(skip.place, 0, skip.reason) for skip in left if skip.place is not None]
             counts: dict[tuple[Place, str], int] = {}
             for place, taken, why in verdicts:
                 counts[place, why] = counts.get((place, why), 0) + taken
