@@ -259,9 +259,10 @@ def fuzzed(evidence: Evidence) -> Iterable[str]:
         )
     header = ("files", "readers", "read", "fewest a reader", "crashes, hangs, errors that are not edgekit's", "slowest", "most memory of a process")
     yield from _table(header, rows)
-    if names := [name for name in absent if name.startswith(("fuzz ", "guided "))]:
+    left = [sum(name.startswith(kind) for name in absent) for kind in ("fuzz ", "guided ")]
+    if any(left):
         yield ""
-        yield f"Not run: {', '.join(names)}."
+        yield f"Not run: {left[0]} readers with changed files, {left[1]} with files of a search; `reliability.json` names them."
     yield from _days(part for part in parts if part.text("kind") != "faults")
 
 

@@ -72,7 +72,7 @@ def test_bad_days_name_what_was_not_run_and_count_what_was_not_as_promised(table
     lines = list(tables.fuzzed(evidence))
     assert lines[2] == "| text, changed at random | 1 | 1,000 | 1,000 (lock) | 0 | 0.2 s | 1.0 GB |"
     assert lines[3].startswith("| binary, changed at random | not run |")
-    assert "Not run: fuzz pte." in lines
+    assert "Not run: 1 readers with changed files, 0 with files of a search; `reliability.json` names them." in lines
 
 
 def test_growth_is_the_factor_between_the_ends_of_an_axis(tables, tmp_path):
