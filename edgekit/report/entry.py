@@ -96,7 +96,7 @@ class Entry:
         return value or []
 
     def _number(self, key: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > _LARGEST:
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST or not math.isfinite(value):
             raise self._wrong(key, value, "a number")
         return float(value)
 

@@ -158,3 +158,9 @@ def test_a_missing_member_is_none_and_a_wrong_one_an_error():
         entry.flag("flag")
     with pytest.raises(EvidenceError, match="texts has to be a list of strings"):
         entry.texts("texts")
+
+
+@pytest.mark.parametrize("value", [10**400, float("nan"), -(10**19)])
+def test_a_number_that_is_none_of_ours_is_refused(value):
+    with pytest.raises(EvidenceError, match="has to be a number"):
+        Entry({"p50_ms": value}, "result.json").number("p50_ms")

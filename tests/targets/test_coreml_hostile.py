@@ -74,6 +74,12 @@ def test_a_folder_without_a_manifest(says, tmp_path):
     says(tmp_path / "m.mlpackage", "m.mlpackage is no Core ML package", "Manifest.json")
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"rootModelIdentifier": "a", "itemInfoEntries": {"a": {"path": "' + "n" * 5000 + '"}}}'])
+def test_a_manifest_that_is_too_deep_or_names_what_can_be_no_file(says, package, text):
+    (package / "Manifest.json").write_text(text)
+    says(package, f"{package.name} is no Core ML package", "Manifest.json cannot be read")
+
+
 def test_a_file(says, tmp_path):
     (tmp_path / "m.mlpackage").write_bytes(b"text")
     says(tmp_path / "m.mlpackage", "m.mlpackage is no Core ML package", "a package is a folder")

@@ -131,12 +131,13 @@ def _spec_path(path: Path) -> Path:
             raise ArtifactError(f"the Manifest.json of {path.name} is too large", what=f"{manifest.stat().st_size} bytes")
         content = json.loads(manifest.read_text(encoding="utf-8"))
         named = (path / "Data" / str(content["itemInfoEntries"][content["rootModelIdentifier"]]["path"])).resolve()
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        is_there = named.is_file()
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:  # RuntimeError: nested too deeply, or a loop of links
         raise ArtifactError(f"{path.name} is no Core ML package", why=f"its Manifest.json cannot be read: {type(error).__name__}: {error}") from error
     if not named.is_relative_to(path.resolve()):
         raise ArtifactError(f"{path.name} has a manifest that leaves it", what=str(named.name))
     found = path / named.relative_to(path.resolve())
-    if not found.is_file():
+    if not is_there:
         raise ArtifactError(f"{path.name} is incomplete", what=f"{found.name} is missing", hint="export it again, or copy the whole folder")
     return found
 
