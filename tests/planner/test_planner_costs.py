@@ -18,6 +18,7 @@ TABLE = CostTable(
         "conv": {"per": "mac", "fp32": 4.0, "w8a8": 1.0},
         "stem": {"per": "mac", "fp32": 2.0, "w8a8": 3.0},
         "depthwise": {"per": "mac", "fp32": 8.0, "w8a8": 7.0},
+        "depthwise_cached": {"per": "mac", "fp32": 4.0, "w8a8": 7.0},
     },
     provenance={},
 )
@@ -31,10 +32,12 @@ TABLE = CostTable(
         (nn.Conv2d(8, 8, 3), "conv"),
         (nn.Conv2d(3, 8, 1), "conv"),  # reads its few channels in one go
         (nn.Conv2d(16, 16, 3, groups=4), "stem"),
-        (nn.Conv2d(8, 8, 3, groups=8), "depthwise"),
+        (nn.Conv2d(8, 8, 3, groups=8), "depthwise_cached"),
+        (nn.Conv2d(160, 160, 5, groups=160), "depthwise_cached"),
+        (nn.Conv2d(168, 168, 5, groups=168), "depthwise"),
     ],
 )
-def test_a_convolution_of_few_channels_has_a_row_of_its_own(layer, row):
+def test_a_convolution_has_the_row_of_its_kind_and_size(layer, row):
     channels = layer.in_channels
     program = capture("net", layer.eval(), (torch.randn(1, channels, 8, 8),))
     node = next(node for node in program.graph.nodes if node.op == "call_function")
