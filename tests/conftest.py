@@ -2,8 +2,10 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +20,20 @@ from edgekit.cli.main import main
 torch.set_num_threads(1)
 # What a test exports is built, in its children, too: tests of the cache name one of their own.
 os.environ["EDGEKIT_CACHE_GB"] = "0"
+
+
+@pytest.fixture
+def processor_seconds():
+    """A function that runs a program and returns what it took of the processor, in seconds: what a quiet machine takes, however busy this one is."""
+
+    def run(command):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, capture_output=True, check=True, timeout=60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+    return run
+
 
 NET = '''\
 """A user's own model, and factories that go wrong in every way."""

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -236,11 +235,6 @@ def test_a_registered_model_is_answered_without_torch(kept, cache, tmp_path):
 
 
 @pytest.mark.alone
-def test_a_registered_model_is_answered_within_a_second(kept, tmp_path):
-    def seconds():
-        start = time.perf_counter()
-        command = [sys.executable, "-c", _AGAIN, "export", "emov2-nano", "-t", "onnx", "-o", tmp_path / "out", "--overwrite", "--quiet"]
-        subprocess.run(command, capture_output=True, check=True, timeout=60)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 1.0
+def test_a_registered_model_is_answered_within_a_second(kept, tmp_path, processor_seconds):
+    command = [sys.executable, "-c", _AGAIN, "export", "emov2-nano", "-t", "onnx", "-o", tmp_path / "out", "--overwrite", "--quiet"]
+    assert min(processor_seconds(command) for _ in range(5)) < 1.0

@@ -17,7 +17,7 @@ def test_fifty_thousand_samples_are_fitted_in_under_two_seconds(objective):
     micro = rng.integers(0, 1_000_001, (7, 50_000), dtype=np.int32)
     right = rng.random((7, 50_000)) < 0.3 + 0.6 * micro / 1e6
     scores = Scores(micro=micro, named=right.astype(np.int32), right=right, classes=1000, temperatures=None, sha256="")
-    start = time.perf_counter()
+    start = time.process_time()
     policy = fit_scores(scores, objective, Costs(macs=model_macs("chase-imagenet")), kind="max_softmax").policy
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert policy.expected.macs <= 1e9 or policy.expected.accuracy >= 0.6
