@@ -1,6 +1,5 @@
 """``edgekit bench``."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,7 +98,7 @@ def _time_operators(
     ]
     console.print_table(("operator", "fp32 ns", "w8a8 ns", "to or from integers ns", "per"), rows)
     if output is not None:
-        sys.stdout.write(f"\nwrote {output}; export with --costs {output}\n")
+        console.line(f"\nwrote {output}; export with --costs {output}")
 
 
 def _document(result: "BenchResult") -> dict[str, Any]:
@@ -149,16 +148,16 @@ def _show(result: "BenchResult") -> None:
     console.print_table(header, rows)
     about = result.context
     cores = about["cores_allowed"]
-    sys.stdout.write(f"\n{about['cpu']}, {about['threads']} thread(s), {cores} core(s) allowed, load {about['load_average'][0]}\n")
+    console.line(f"\n{about['cpu']}, {about['threads']} thread(s), {cores} core(s) allowed, load {about['load_average'][0]}")
     for c in result.comparisons:
         interval = f"{c.ratio.value:.3f} ({c.ratio.low:.3f} to {c.ratio.high:.3f})"
         verdict = "" if c.ratio.differs else "  no difference that could be told"
-        sys.stdout.write(f"{c.artifact.name} takes {interval} of {c.base.name}: {c.method}{verdict}\n")
+        console.line(f"{c.artifact.name} takes {interval} of {c.base.name}: {c.method}{verdict}")
     if result.refusal is not None:
         console.note(f"not compared: {result.refusal}")
     for row in result.beside:
         if row.failure is not None:
-            sys.stdout.write(f"{row.artifact.name}: the vendor's plain export of {row.model} {row.failure}\n")
+            console.line(f"{row.artifact.name}: the vendor's plain export of {row.model} {row.failure}")
     for profile in result.profiles:
         _show_profile(profile)
     if result.roofline is not None:
@@ -166,24 +165,24 @@ def _show(result: "BenchResult") -> None:
 
 
 def _show_profile(profile: "Profile") -> None:
-    sys.stdout.write(f"\n{profile.artifact.name}, {profile.method}: {profile.note or 'no note'}\n")
+    console.line(f"\n{profile.artifact.name}, {profile.method}: {profile.note or 'no note'}")
     total = sum(row.ms for row in profile.rows)
     slowest = sorted(profile.rows, key=lambda row: -row.ms)[:_MOST_ROWS]
     rows = [(row.name, f"{row.ms:.3f}", f"{row.ms / total:.1%}", row.module or "-", row.line or "-") for row in slowest if total]
     console.print_table(("operator", "ms", "share", "module", "line"), rows, indent="  ")
     if len(profile.rows) > len(rows):
-        sys.stdout.write(f"  and {len(profile.rows) - len(rows)} more; all {len(profile.rows)} take {total:.2f} ms\n")
+        console.line(f"  and {len(profile.rows) - len(rows)} more; all {len(profile.rows)} take {total:.2f} ms")
 
 
 def _show_roofline(roofline: "Roofline") -> None:
-    sys.stdout.write(f"\npeak of this machine: {roofline.peak_gmacs:.1f} GMACs/s, float32, {roofline.threads} thread(s)\n")
+    console.line(f"\npeak of this machine: {roofline.peak_gmacs:.1f} GMACs/s, float32, {roofline.threads} thread(s)")
     for row in roofline.rows:
         if row.macs is None or row.share is None:
-            sys.stdout.write(f"{row.artifact.name}, {row.method}: multiply-adds are not known\n")
+            console.line(f"{row.artifact.name}, {row.method}: multiply-adds are not known")
         else:
             moved = "" if row.bytes_moved is None else f", {row.bytes_moved / 1e6:,.1f} MB moved"
             reached = f"{row.macs / 1e6:,.1f} MMACs{moved}; {row.gmacs:.1f} GMACs/s, {row.share:.1%} of it"
-            sys.stdout.write(f"{row.artifact.name}, {row.method}: {reached}\n")
+            console.line(f"{row.artifact.name}, {row.method}: {reached}")
 
 
 def _megabytes(size: int | None) -> str:

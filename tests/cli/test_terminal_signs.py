@@ -28,7 +28,7 @@ def test_lines_spell_them_out(capsys):
     assert (said.err, said.out) == (r"said \x1b[2J\x1b]0;x\x07\r" + "\n", r"told \x1b[2J\x1b]0;x\x07\r" + "\n")
 
 
-@pytest.mark.parametrize("command", ["inspect", "lint"])
+@pytest.mark.parametrize("command", ["inspect", "lint", "bench"])
 def test_an_artifact_of_such_a_name(cli, renamed, command):
     ran = cli(command, renamed)
     assert ran.code == 0
