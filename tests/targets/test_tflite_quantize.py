@@ -209,3 +209,37 @@ def test_a_function_that_is_looked_up_lies_between_integers_and_an_epsilon_in_fl
     (added,) = (row for row in graph.operators if row.kind == "ADD" and any(operand.stored for operand in row.operands))
     assert added.results[0].dtype == "float32"
     assert graph.delegates == 1
+
+
+class Sure(nn.Module):
+    """Logits that are an answer, and that a softmax in floats reads."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.head = nn.Conv2d(3, 16, 3, 2), nn.Linear(16, 10)
+
+    def forward(self, image):
+        logits = self.head(torch.relu(self.stem(image)).mean((2, 3)))
+        return logits, logits.softmax(1).amax(1)
+
+
+def test_a_result_that_is_read_on_in_floats_is_given_in_floats(tmp_path):
+    facts, (image,) = target_facts("tflite"), _inputs(3, 1)
+    program, _ = rewritten_program("sure", Sure().eval(), facts, (image,))
+    spec = TensorSpec(name="image", dtype="float32", shape=(1, SIDE, SIDE, 3), layout="NHWC")
+    outputs = (TensorSpec(name="logits", dtype="float32", shape=(1, 10), layout="NC"), TensorSpec(name="confidence", dtype="float32", shape=(1,)))
+    softmax = next(node.name for node in program.graph.nodes if "softmax" in str(node.target))
+    given = tuple({"image": value.numpy().transpose(0, 2, 3, 1).copy()} for value in _inputs(3))
+    job = LoweringJob(
+        programs={"forward": program},
+        methods=(MethodSpec(name="forward", inputs=(spec,), outputs=outputs),),
+        recipe=Recipe(model="sure", target="tflite", precision="fp32"),
+        metadata=METADATA,
+        destination=tmp_path / "sure.tflite",
+        quantization=Quantization(scheme=SCHEMES["w8a8"], kept_float={"forward": frozenset((softmax,))}, calibration={"forward": given}),
+    )
+    TARGET.lower(job)  # refuses a file of another interface
+    with torch.no_grad():
+        expected = program.module()(image)[0].numpy()
+    assert sqnr_db(expected, TARGET.open(job.destination).run("forward", given[0])["logits"]) > 28

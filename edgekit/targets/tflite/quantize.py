@@ -53,6 +53,7 @@ def quantize(content: bytes, job: LoweringJob, quantization: Quantization) -> by
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     names = [[tensor.name for tensor in graph.tensors] for graph in model.subgraphs]
+    results = [[int(number) for number in graph.outputs] for graph in model.subgraphs]
     methods = {signature.subgraphIndex: signature.signatureKey.decode() for signature in model.signatureDefs}
     graphs = {index: _operators(model, index, job, method) for index, method in methods.items()}
     stored = {index: _stored(quantization, methods[index], operators, model.subgraphs[index], model.buffers) for index, operators in graphs.items()}
@@ -70,9 +71,9 @@ def quantize(content: bytes, job: LoweringJob, quantization: Quantization) -> by
     edges = {index: [*map(int, graph.inputs), *map(int, graph.outputs)] if in_integers else [] for index, graph in enumerate(model.subgraphs)}
     ranges = _ranges(unique, quantization, methods, graphs, chosen, edges, model) if quantization.scheme.calibrated else None
     if not quantizer.get_quantization_recipe():
-        return _named(content, names, job)
+        return _named(content, names, results, job)
     quantized = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
-    return _named(bytes(quantized), names, job)
+    return _named(bytes(quantized), names, results, job)
 
 
 def tag(method: str, node: str) -> str:
@@ -261,8 +262,12 @@ def _data(model: Any, tensor: Any) -> Any:
     return () if data is None else data
 
 
-def _named(content: bytes, names: Sequence[Sequence[bytes]], job: LoweringJob) -> bytes:
-    """Give the tensors the names that a float file has: by module. What the quantizer added keeps its ending."""
+def _named(content: bytes, names: Sequence[Sequence[bytes]], results: Sequence[Sequence[int]], job: LoweringJob) -> bytes:
+    """Give the tensors the names that a float file has: by module. What the quantizer added keeps its ending.
+
+    :param results: the numbers of the tensors that each subgraph gave before. Where an operator in floats reads a result, too, the quantizer gives
+        both the same floats, and tells the subgraph, but not its signature.
+    """
     from ai_edge_litert.tools import flatbuffer_utils
 
     modules = {
@@ -283,4 +288,8 @@ def _named(content: bytes, names: Sequence[Sequence[bytes]], job: LoweringJob) -
     for index, graph in enumerate(model.subgraphs):
         for number, tensor in enumerate(graph.tensors):
             tensor.name = original(tensor.name if _UNIQUE.match(tensor.name) else f"{index}.{number}".encode())
+    for signature in model.signatureDefs:
+        given = dict(zip(results[signature.subgraphIndex], map(int, model.subgraphs[signature.subgraphIndex].outputs), strict=True))
+        for entry in signature.outputs:
+            entry.tensorIndex = given.get(int(entry.tensorIndex), int(entry.tensorIndex))
     return pack(model)
