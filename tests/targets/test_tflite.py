@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import flatbuffers
 import numpy as np
@@ -416,3 +417,24 @@ def test_nothing_is_printed(tmp_path, capfd):
     TARGET.open(tmp_path / "a.tflite").run("forward", {"image": np.zeros((1, 8, 8, 3), np.float32)})
     TARGET.inspect(tmp_path / "a.tflite")
     assert capfd.readouterr() == ("", "")
+
+
+class Pair(NamedTuple):
+    means: torch.Tensor
+    best: torch.Tensor
+
+
+class Named(nn.Module):
+    def forward(self, image):
+        return {"pair": Pair(image.mean((2, 3)), image.amax((2, 3))), "least": image.amin((2, 3))}
+
+
+def test_results_in_classes_of_the_users_own_become_results_in_a_row(tmp_path):
+    """The converter names results by their structure, and stopped at a named tuple: "'type' object is not iterable"."""
+    image = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    outputs = tuple(tensor(name, (1, 3), "NC") for name in ("means", "best", "least"))
+    spec = MethodSpec(name="forward", inputs=(tensor("image", (1, 8, 8, 3), "NHWC"),), outputs=outputs)
+    TARGET.lower(job(tmp_path / "named.tflite", (spec, torch.export.export(Named(), (image,)))))
+    found = TARGET.open(tmp_path / "named.tflite").run("forward", {"image": image.permute(0, 2, 3, 1).numpy().copy()})
+    for name, expected in (("means", image.mean((2, 3))), ("best", image.amax((2, 3))), ("least", image.amin((2, 3)))):
+        np.testing.assert_allclose(found[name], expected.numpy(), rtol=1e-6)

@@ -8,11 +8,12 @@ pass then turns the network round and cancels the permutes.
 """
 
 import copy
+import dataclasses
 from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.export import ExportedProgram
+from torch.export import ExportedProgram, ModuleCallEntry
 from torch.export.graph_signature import ExportGraphSignature, InputKind, OutputKind, TensorArgument
 from torch.utils import _pytree
 
@@ -39,11 +40,20 @@ def prepare(program: ExportedProgram, method: MethodSpec) -> ExportedProgram:
         graph_signature=signature,
         state_dict={name: _own_if_infinite(value) for name, value in program.state_dict.items()},
         range_constraints=program.range_constraints,
-        module_call_graph=copy.deepcopy(program.module_call_graph),
+        module_call_graph=_with_outputs_in_a_row(program),
         example_inputs=_example(program, last_inputs),
         constants={name: _own_if_infinite(value) for name, value in program.constants.items()},
         verifiers=program.verifiers,
     )
+
+
+def _with_outputs_in_a_row(program: ExportedProgram) -> list[ModuleCallEntry]:
+    """Return the calls with the outputs as a plain tuple: litert_torch names them by their structure, and stops at a named tuple's class."""
+    entry, *rest = copy.deepcopy(program.module_call_graph)
+    if entry.signature is not None:
+        flat = _pytree.tree_structure(tuple(range(entry.signature.out_spec.num_leaves)))
+        entry.signature = dataclasses.replace(entry.signature, out_spec=flat)
+    return [entry, *rest]
 
 
 def _permute_inputs(graph: fx.Graph, signature: ExportGraphSignature, method: MethodSpec) -> list[bool]:
