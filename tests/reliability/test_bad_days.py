@@ -1,11 +1,28 @@
 """A few faults of each kind; the stored run has hundreds (``benchmarks/reliability.py``)."""
 
+import sys
+from pathlib import Path
+
 import cache_faults
 import damage
 import faults
 import pytest
 
+from edgekit.export_cache import evidence
+from edgekit.user_code import is_user_file
+
 pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(autouse=True)
+def only_these_models(monkeypatch):
+    """Forget models that other tests of this process imported: their files are new, or gone, and beside such nothing is kept in the cache."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not Path(file).is_absolute() or not is_user_file(file):
+            continue
+        if not Path(file).is_file() or Path(file).stat().st_mtime > evidence._LOADED:
+            monkeypatch.delitem(sys.modules, name)
 
 
 @pytest.fixture(scope="module")
