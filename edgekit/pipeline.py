@@ -27,6 +27,7 @@ from edgekit.methods import MethodSource, has_exits, method_sources
 from edgekit.models.naming import artifact_path, check_resolution
 from edgekit.models.source import SourceModel, load_source
 from edgekit.origins import origins_table
+from edgekit.planner.costs import cost_table
 from edgekit.programs import Rewritten, programs_for_batches, rewritten_programs
 from edgekit.progress import Listener, Silent, stage
 from edgekit.provenance.proofs import Proofs
@@ -134,6 +135,8 @@ def check_request(recipes: Sequence[Recipe], output_dir: Path, *, overwrite: boo
         for file in (recipe.weights, recipe.labels, recipe.plan, recipe.costs):
             if file is not None and not file.is_file():
                 raise BadInputError(f"there is no file {file.name}", where=str(file))
+        if recipe.costs is not None:
+            cost_table(recipe.target, recipe.costs)  # read again by the planner, minutes from here
     for path in paths:
         artifact.check_output(path, overwrite=overwrite)
     return paths

@@ -58,11 +58,13 @@ def measure_costs(target: str, *, kinds: Sequence[str] = (), samples: int = 60, 
     :param samples: rounds; every chain runs once a round, and the minimum counts.
     :param note: what is to be known about the machine meanwhile.
     :raises UnknownNameError: a kind that is not on the list, or an unknown target.
-    :raises UsageError: a target that does not run here as it does where it is used.
+    :raises UsageError: a target that does not run here as it does where it is used, or fewer than one round.
     """
     facts = target_facts(target)
     if facts.name not in TIMED:
         raise UsageError(f"what operators cost on {facts.name} cannot be measured here", what=f"runtimes of this machine: {', '.join(TIMED)}")
+    if samples < 1:
+        raise UsageError(f"samples is {samples}; the least of at least 1 counts")
     for kind in kinds:
         if kind not in KINDS:
             raise UnknownNameError("kind of operator", kind, KINDS)
@@ -88,7 +90,7 @@ def measure_costs(target: str, *, kinds: Sequence[str] = (), samples: int = 60, 
 def write_costs(costs: Costs, path: Path) -> None:
     """Write the table, whole or not at all.
 
-    :raises OutputError: the folder is not there or cannot be written.
+    :raises OutputError: the folder cannot be made or written.
     """
     place_file(path, (json.dumps(costs.document, indent=1, allow_nan=False) + "\n").encode())
 

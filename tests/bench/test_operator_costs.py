@@ -63,5 +63,7 @@ def test_a_conversion_is_what_floats_in_between_add():
 def test_what_cannot_be_measured_here_is_refused():
     with pytest.raises(UsageError, match="cannot be measured here"):
         measure_costs("coreml")
+    with pytest.raises(UsageError, match="samples is 0"):
+        measure_costs("onnx", samples=0)
     with pytest.raises(UnknownNameError, match="kind of operator"):
         measure_costs("onnx", kinds=["convolution"])

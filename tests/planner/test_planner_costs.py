@@ -10,7 +10,9 @@ from torch import nn
 
 from edgekit.capture import capture
 from edgekit.errors import BadInputError
+from edgekit.pipeline import check_request
 from edgekit.planner.costs import CostTable, cost_table
+from edgekit.recipe import Recipe
 
 TABLE = CostTable(
     target="tflite",
@@ -91,6 +93,12 @@ def test_a_table_of_ones_own_is_read(written):
 def test_what_is_no_table_for_the_target_is_refused(written, changes, says):
     with pytest.raises(BadInputError, match=says):
         cost_table("tflite", written(**changes))
+
+
+def test_it_is_refused_before_anything_slow_begins(written, tmp_path):
+    recipe = Recipe(model="emov2-nano", target="tflite", precision="w8a8", data=str(tmp_path), costs=written(target="onnx"))
+    with pytest.raises(BadInputError, match="is a cost table of onnx"):
+        check_request([recipe], tmp_path / "out", overwrite=False)
 
 
 def test_edgekits_own_tables_are_of_the_form_that_it_reads():
